@@ -1,0 +1,381 @@
+/**
+ * The physical address space: which page is RAM, ROM or a chip's registers, who wins where they
+ * overlap, and who must hear of writes that bypass the processor.
+ */
+import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from "./host_memory.ts";
+import type { AccessSize, RangeOptions, RegisterAccess } from "./port_map.ts";
+
+/** Entry of the page tables for a page without directly addressed memory. */
+export const NOT_DIRECT = -1;
+
+/** How a memory range is claimed. */
+export interface MemoryRangeOptions extends RangeOptions {
+  /** Whether the range answers reads. Default true. */
+  reads?: boolean;
+  /** Whether the range answers writes. Default true; a ROM answers them by ignoring them. */
+  writes?: boolean;
+}
+
+/** A claimed range of physical addresses, which its owner may move, switch off, or open for reads and writes apart. */
+export interface MemoryRange {
+  readonly name: string;
+  readonly base: number;
+  readonly size: number;
+  readonly enabled: boolean;
+  move(base: number): void;
+  setEnabled(enabled: boolean): void;
+  /** Whether this range takes part in reads and in writes: what PAM registers switch. */
+  setAccess(reads: boolean, writes: boolean): void;
+}
+
+/** One access to physical memory, as a watcher sees it. */
+export interface MemoryAccess {
+  address: number;
+  size: number;
+  /** Unsigned; for block accesses wider than 4 bytes the first four. */
+  value: number;
+  write: boolean;
+}
+
+const RAM = 0, ROM = 1, MMIO = 2;
+type Kind = typeof RAM | typeof ROM | typeof MMIO;
+
+class Range implements MemoryRange {
+  constructor(
+    private readonly map: MemoryMap,
+    readonly name: string,
+    readonly kind: Kind,
+    public base: number,
+    readonly size: number,
+    /** Host offset of RAM and ROM. */
+    readonly host: number,
+    readonly access: RegisterAccess | undefined,
+    readonly sizes: readonly AccessSize[],
+    readonly priority: number,
+    public enabled: boolean,
+    public reads: boolean,
+    public writes: boolean,
+  ) {}
+
+  move(base: number): void {
+    if (base === this.base) return;
+    const old = this.base;
+    this.base = base;
+    if (!this.enabled) return;
+    this.map.rebuild(old, this.size);
+    this.map.rebuild(base, this.size);
+  }
+
+  setEnabled(enabled: boolean): void {
+    if (enabled === this.enabled) return;
+    this.enabled = enabled;
+    this.map.rebuild(this.base, this.size);
+  }
+
+  setAccess(reads: boolean, writes: boolean): void {
+    if (reads === this.reads && writes === this.writes) return;
+    this.reads = reads;
+    this.writes = writes;
+    if (this.enabled) this.map.rebuild(this.base, this.size);
+  }
+}
+
+interface Watch {
+  base: number;
+  size: number;
+  read: boolean;
+  write: boolean;
+  notify: (access: MemoryAccess) => void;
+}
+
+/** Pages of the 32-bit physical address space. */
+const PAGES = 2 ** 32 / PAGE_SIZE;
+
+/**
+ * The physical memory map below 4 GiB. Unclaimed addresses read as all ones and ignore writes.
+ *
+ * Engines read {@linkcode MemoryMap.readPages} and {@linkcode MemoryMap.writePages} directly and come
+ * here for everything else.
+ */
+export class MemoryMap {
+  private readonly ranges: Range[] = [];
+  /** Host offset of each physical page as read, or {@linkcode NOT_DIRECT}. */
+  readonly readPages: Int32Array = new Int32Array(PAGES).fill(NOT_DIRECT);
+  /** Host offset of each physical page as written, or {@linkcode NOT_DIRECT}. */
+  readonly writePages: Int32Array = new Int32Array(PAGES).fill(NOT_DIRECT);
+  private readonly readOwner = new Uint16Array(PAGES);
+  private readonly writeOwner = new Uint16Array(PAGES);
+  private watches: Watch[] = [];
+  /** Per host page: nonzero where an engine holds something derived from its bytes. Set by engines. */
+  readonly codePages: Uint8Array;
+  /** Called before the next instruction may run, when any page's meaning changed: engines drop their translations. */
+  onRemap: () => void = () => {};
+  /** Called after a write into a page marked in {@linkcode MemoryMap.codePages}. Arguments are a host offset and a length within one page. */
+  onCodeWrite: (hostOffset: number, length: number) => void = () => {};
+  /** Called for accesses that nothing claims; for traces. */
+  onUnclaimed: (access: MemoryAccess) => void = () => {};
+
+  constructor(readonly host: HostMemory) {
+    this.codePages = new Uint8Array(host.buffer.byteLength >>> PAGE_SHIFT);
+  }
+
+  /** Maps RAM that lies at `hostOffset` of the host memory. Base and size are whole pages. */
+  addRam(
+    name: string,
+    base: number,
+    size: number,
+    hostOffset: number,
+    options: MemoryRangeOptions = {},
+  ): MemoryRange {
+    return this.add(name, RAM, base, size, hostOffset, undefined, options);
+  }
+
+  /** Maps memory that the guest can read and not change. */
+  addRom(
+    name: string,
+    base: number,
+    size: number,
+    hostOffset: number,
+    options: MemoryRangeOptions = {},
+  ): MemoryRange {
+    return this.add(name, ROM, base, size, hostOffset, undefined, options);
+  }
+
+  /** Maps a chip's registers. Accesses beyond `size` in the last page are unclaimed. */
+  addMmio(
+    name: string,
+    base: number,
+    size: number,
+    access: RegisterAccess,
+    options: MemoryRangeOptions = {},
+  ): MemoryRange {
+    return this.add(name, MMIO, base, size, 0, access, options);
+  }
+
+  private add(
+    name: string,
+    kind: Kind,
+    base: number,
+    size: number,
+    host: number,
+    access: RegisterAccess | undefined,
+    options: MemoryRangeOptions,
+  ): MemoryRange {
+    const pageAligned = (n: number) => n % PAGE_SIZE === 0;
+    if (!pageAligned(base) || (kind !== MMIO && (!pageAligned(size) || !pageAligned(host)))) {
+      throw new RangeError(`memory range ${name} is not made of whole 4 KiB pages`);
+    }
+    if (size <= 0 || base < 0 || base + size > 2 ** 32) {
+      throw new RangeError(
+        `memory range ${name} 0x${base.toString(16)}+${size} is not within 4 GiB`,
+      );
+    }
+    const { sizes = [1], priority = 0, enabled = true, reads = true, writes = true } = options;
+    const range = new Range(
+      this,
+      name,
+      kind,
+      base,
+      size,
+      host,
+      access,
+      sizes,
+      priority,
+      enabled,
+      reads,
+      writes,
+    );
+    this.ranges.push(range);
+    if (enabled) this.rebuild(base, size);
+    return range;
+  }
+
+  /** The enabled ranges by base, for `info` commands. */
+  list(): MemoryRange[] {
+    return this.ranges.filter((r) => r.enabled).sort((a, b) => a.base - b.base);
+  }
+
+  /** For {@linkcode MemoryRange}: recomputes who answers in the pages of a range. */
+  rebuild(base: number, size: number): void {
+    const first = Math.floor(base / PAGE_SIZE),
+      end = Math.min(PAGES, Math.ceil((base + size) / PAGE_SIZE));
+    const near = this.ranges.map((range, index) => ({ range, index })).filter(({ range }) =>
+      range.enabled && range.base < end * PAGE_SIZE && range.base + range.size > first * PAGE_SIZE
+    ).sort((a, b) => b.range.priority - a.range.priority || a.index - b.index);
+    for (let page = first; page < end; page++) {
+      const address = page * PAGE_SIZE;
+      const over = ({ range }: { range: Range }) =>
+        range.base < address + PAGE_SIZE && range.base + range.size > address;
+      const reader = near.find((c) => c.range.reads && over(c));
+      const writer = near.find((c) => c.range.writes && over(c));
+      this.readOwner[page] = reader === undefined ? 0 : reader.index + 1;
+      this.writeOwner[page] = writer === undefined ? 0 : writer.index + 1;
+      this.readPages[page] = reader === undefined || reader.range.kind === MMIO
+        ? NOT_DIRECT
+        : reader.range.host + (address - reader.range.base);
+      this.writePages[page] = writer === undefined || writer.range.kind !== RAM
+        ? NOT_DIRECT
+        : writer.range.host + (address - writer.range.base);
+    }
+    for (const w of this.watches) this.hideWatched(w);
+    this.onRemap();
+  }
+
+  private hideWatched(w: Watch): void {
+    const last = Math.floor((w.base + w.size - 1) / PAGE_SIZE);
+    for (let page = Math.floor(w.base / PAGE_SIZE); page <= last; page++) {
+      if (w.read) this.readPages[page] = NOT_DIRECT;
+      if (w.write) this.writePages[page] = NOT_DIRECT;
+    }
+  }
+
+  /**
+   * Calls `notify` after each access by the processor or a device that touches the range, until the
+   * returned function is called. Instruction fetches are not reported.
+   */
+  watch(
+    base: number,
+    size: number,
+    on: { read?: boolean; write?: boolean },
+    notify: (access: MemoryAccess) => void,
+  ): () => void {
+    if (!(base >= 0 && size >= 1 && base + size <= 2 ** 32)) {
+      throw new RangeError(`watched range 0x${base.toString(16)}+${size} is not within 4 GiB`);
+    }
+    const watch = { base, size, read: on.read ?? false, write: on.write ?? false, notify };
+    this.watches.push(watch);
+    this.rebuild(base, size);
+    return () => {
+      this.watches = this.watches.filter((w) => w !== watch);
+      this.rebuild(base, size);
+    };
+  }
+
+  private notify(address: number, size: number, value: number, write: boolean): void {
+    for (const w of this.watches) {
+      if ((write ? w.write : w.read) && address < w.base + w.size && address + size > w.base) {
+        w.notify({ address, size, value: value >>> 0, write });
+      }
+    }
+  }
+
+  /** Host offset of a physical address whose page is backed by RAM or ROM, even if watched; else {@linkcode NOT_DIRECT}. */
+  hostOffset(address: number): number {
+    const owner = this.readOwner[address >>> PAGE_SHIFT];
+    if (owner === 0) return NOT_DIRECT;
+    const range = this.ranges[owner - 1];
+    if (range.kind === MMIO) return NOT_DIRECT;
+    return range.host + ((address >>> 0) - range.base);
+  }
+
+  /** Reads 1, 2 or 4 bytes, unsigned; the access may cross a page. */
+  read(address: number, size: AccessSize): number {
+    address = address >>> 0;
+    if ((address & (PAGE_SIZE - 1)) + size > PAGE_SIZE) {
+      let value = 0;
+      for (let i = 0; i < size; i++) value |= this.read((address + i) >>> 0, 1) << (8 * i);
+      return value >>> 0;
+    }
+    const owner = this.readOwner[address >>> PAGE_SHIFT];
+    let value: number;
+    if (owner === 0) {
+      value = size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
+      this.onUnclaimed({ address, size, value, write: false });
+    } else {
+      const range = this.ranges[owner - 1];
+      if (range.kind === MMIO) value = this.readMmio(range, address - range.base, size);
+      else {
+        const at = range.host + (address - range.base);
+        const view = this.host.view;
+        value = size === 4
+          ? view.getUint32(at, true)
+          : size === 2
+          ? view.getUint16(at, true)
+          : view.getUint8(at);
+      }
+    }
+    if (this.watches.length > 0) this.notify(address, size, value, false);
+    return value;
+  }
+
+  /** Writes 1, 2 or 4 bytes; the access may cross a page. */
+  write(address: number, size: AccessSize, value: number): void {
+    address = address >>> 0;
+    if ((address & (PAGE_SIZE - 1)) + size > PAGE_SIZE) {
+      for (let i = 0; i < size; i++) this.write((address + i) >>> 0, 1, (value >>> (8 * i)) & 0xff);
+      return;
+    }
+    const owner = this.writeOwner[address >>> PAGE_SHIFT];
+    if (owner === 0) {
+      this.onUnclaimed({ address, size, value, write: true });
+    } else {
+      const range = this.ranges[owner - 1];
+      if (range.kind === MMIO) this.writeMmio(range, address - range.base, size, value);
+      else if (range.kind === RAM) {
+        const at = range.host + (address - range.base);
+        const view = this.host.view;
+        if (size === 4) view.setInt32(at, value, true);
+        else if (size === 2) view.setInt16(at, value, true);
+        else view.setInt8(at, value);
+        if (this.codePages[at >>> PAGE_SHIFT] !== 0) this.onCodeWrite(at, size);
+      }
+    }
+    if (this.watches.length > 0) this.notify(address, size, value, true);
+  }
+
+  private readMmio(range: Range, offset: number, size: AccessSize): number {
+    if (offset >= range.size) return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
+    if (range.sizes.includes(size)) {
+      const value = range.access!.read(offset, size);
+      return size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+    }
+    if (size === 1) return 0xff;
+    const half = (size >> 1) as AccessSize;
+    const low = this.readMmio(range, offset, half),
+      high = this.readMmio(range, offset + half, half);
+    return (low | (high << (half * 8))) >>> 0;
+  }
+
+  private writeMmio(range: Range, offset: number, size: AccessSize, value: number): void {
+    if (offset >= range.size) return;
+    value = size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff);
+    if (range.sizes.includes(size)) return range.access!.write(offset, size, value);
+    if (size === 1) return;
+    const half = (size >> 1) as AccessSize;
+    this.writeMmio(range, offset, half, value);
+    this.writeMmio(range, offset + half, half, value >>> (half * 8));
+  }
+
+  /** Copies guest memory out, page by page, as a bus master sees it; what is not memory goes through the chips byte by byte. */
+  readBlock(address: number, target: Uint8Array): void {
+    for (let done = 0; done < target.length;) {
+      const at = (address + done) >>> 0;
+      const length = Math.min(target.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
+      const page = this.readPages[at >>> PAGE_SHIFT];
+      if (page === NOT_DIRECT) {
+        for (let i = 0; i < length; i++) target[done + i] = this.read((at + i) >>> 0, 1);
+      } else {
+        const from = page + (at & (PAGE_SIZE - 1));
+        target.set(this.host.bytes.subarray(from, from + length), done);
+      }
+      done += length;
+    }
+  }
+
+  /** Copies bytes into guest memory as a bus master does: ROM ignores them, code caches hear of them. */
+  writeBlock(address: number, source: Uint8Array): void {
+    for (let done = 0; done < source.length;) {
+      const at = (address + done) >>> 0;
+      const length = Math.min(source.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
+      const page = this.writePages[at >>> PAGE_SHIFT];
+      if (page === NOT_DIRECT) {
+        for (let i = 0; i < length; i++) this.write((at + i) >>> 0, 1, source[done + i]);
+      } else {
+        const to = page + (at & (PAGE_SIZE - 1));
+        this.host.bytes.set(source.subarray(done, done + length), to);
+        if (this.codePages[to >>> PAGE_SHIFT] !== 0) this.onCodeWrite(to, length);
+      }
+      done += length;
+    }
+  }
+}

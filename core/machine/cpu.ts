@@ -1,0 +1,75 @@
+/** What the machine asks of a processor, whatever engine executes it. */
+import type { Chip } from "../chip.ts";
+
+/** Why a processor is not executing. */
+export type CpuActivity =
+  /** Executing instructions. */
+  | "running"
+  /** In HLT, waiting for an interrupt. */
+  | "halted"
+  /** In shutdown after a triple fault; only reset ends it. */
+  | "shutdown";
+
+/** The registers in a report, by their SDM names. 64-bit values as bigint, the others as unsigned numbers. */
+export interface CpuRegisters {
+  /** A register's value by its name. */
+  [name: string]: number | bigint;
+}
+
+/** One instruction in a report. */
+export interface ExecutedInstruction {
+  /** Code segment selector. */
+  cs: number;
+  /** Offset in the code segment. */
+  ip: number;
+  /** Linear address. */
+  linear: number;
+  /** The bytes, as far as they are still readable at that address. */
+  bytes: Uint8Array;
+  /** Default operand and address size of the code segment in bits. */
+  bits: 16 | 32 | 64;
+}
+
+/** How a port access reaches the board. Values are unsigned. */
+export interface PortBus {
+  read(port: number, size: 1 | 2 | 4): number;
+  write(port: number, size: 1 | 2 | 4, value: number): void;
+}
+
+/** A processor as the run loop sees it. */
+export interface Cpu extends Chip {
+  /**
+   * Executes exactly `limit` instructions, or fewer when it halts, shuts down, or {@linkcode Cpu.endSlice}
+   * is called meanwhile. Pending interrupts are delivered before the first instruction and wherever the
+   * architecture allows one. An interrupt delivery is not counted. One iteration of a repeated string
+   * instruction counts as one instruction.
+   */
+  run(limit: number): void;
+  /** Instructions retired since power-on. Exact also when asked by a device in the middle of a slice. */
+  readonly instructions: number;
+  /** Ends the slice after the instruction that is executing now. Harmless between slices. */
+  endSlice(): void;
+  /** Ends the slice after at most `count` more instructions, counted from the one executing now. */
+  shortenSlice(count: number): void;
+  readonly activity: CpuActivity;
+  /** Whether maskable interrupts could be delivered (EFLAGS.IF). */
+  readonly interruptsEnabled: boolean;
+  /** INTR pin. */
+  setIntr(level: boolean): void;
+  /** An edge on the NMI pin. */
+  nmi(): void;
+  /** A20M# pin inverted: true lets address bit 20 through. */
+  setA20(enabled: boolean): void;
+  /** INIT: what the keyboard controller's and port 92h's reset lines do to the processor. */
+  init(): void;
+  /** Current code segment selector and instruction pointer, exact also during a port access. */
+  readonly location: { cs: number; ip: number; linear: number };
+  registers(): CpuRegisters;
+  /** The last instructions executed, oldest first, at most `count`. */
+  recent(count: number): ExecutedInstruction[];
+  /** Reads guest memory at a linear address through the current paging; undefined where it is not mapped. No side effect. */
+  peekLinear(address: number, length: number): Uint8Array | undefined;
+}
+
+/** The interrupt acknowledge cycle: the interrupt controller's answer is the vector, 0 to 255. */
+export type InterruptAcknowledge = () => number;
