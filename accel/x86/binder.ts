@@ -1,0 +1,273 @@
+/**
+ * What a semantic is written in: primitives that yield JavaScript text.
+ *
+ * A semantic reads operands, computes, writes operands and then sets flags. An engine's binder decides
+ * what an operand, a register or a memory access is: the interpreter resolves them from a pre-decoded
+ * record at run time, a translator folds them to constants and locals.
+ *
+ * Contract of a semantic: every memory write that may fault comes before any register or flag is committed.
+ */
+import type { Form } from "./decoder.ts";
+import { type Operand, operandBytes } from "./operands.ts";
+
+/** A piece of JavaScript: an expression without side effects, of int32 value. */
+export type Expr = string;
+
+/** Width of an operand in bits. */
+export type Width = 8 | 16 | 32 | 64;
+
+/** A 64-bit value: two expressions without side effects, of int32 value. */
+export interface Wide {
+  lo: Expr;
+  hi: Expr;
+}
+
+/** The form of one instruction for which text is made. */
+export interface Variant {
+  form: Form;
+  operandSize: 16 | 32 | 64;
+  /** Whether ModRM.rm is memory. */
+  memory: boolean;
+  /** Whether the code segment is a 64-bit one. */
+  long: boolean;
+}
+
+/** Mask of what a flag word may hold of a carry vector: carries out of bits 31, 30 and 3. */
+const CARRIES = "-1073741816";
+
+/** Primitives of lowering; engines supply the abstract ones. */
+export abstract class Binder {
+  protected readonly lines: string[] = [];
+  private names = 0;
+
+  constructor(readonly variant: Variant) {}
+
+  // What engines decide.
+
+  /** The general register that operand `i` names, as something that can be read and assigned, at its own width. Bytes and words read zero-extended. */
+  protected abstract register(i: number): Expr;
+  /** The immediate or displacement of operand `i`. */
+  protected abstract immediate(i: number): Expr;
+  /** General register `n` as a 32-bit (or `width`) lvalue. */
+  abstract gpr(n: number, width?: Width): Expr;
+  /** Flag words as lvalues. */
+  abstract readonly FR: Expr;
+  abstract readonly FC: Expr;
+  /** EFLAGS word as an lvalue. */
+  abstract readonly eflags: Expr;
+  /** Assigns the general register that operand `i` names; a 32-bit write clears the high half in 64-bit mode. */
+  protected abstract setRegister(i: number, value: Expr): void;
+  /** Assigns general register `n`, likewise. */
+  abstract setGpr(n: number, value: Expr, width?: Width): void;
+  /** Emits the linear address of memory operand `i`, checked for an access of `bytes`; gives its name. */
+  abstract address(i: number, bytes: number, write: boolean): Expr;
+  /** Effective offset of address operand `i`, not checked. */
+  abstract offset(i: number): Expr;
+  /** Emits a load that may fault; gives the name that holds it, zero-extended below 32 bits. */
+  abstract load(width: Width, linear: Expr): Expr;
+  /** Emits a load of what will be stored to next: it faults as a write does. */
+  protected abstract loadForUpdate(width: Width, linear: Expr): Expr;
+  /** Emits the store that completes {@linkcode Binder.loadForUpdate}. */
+  protected abstract storeUpdate(width: Width, value: Expr): void;
+  abstract store(width: Width, linear: Expr, value: Expr): void;
+  /** Emits a push of a value of the operand size. May fault. */
+  abstract push(value: Expr): void;
+  /** Emits a pop: gives the value; the stack pointer moves at {@linkcode Binder.popCommit}. */
+  abstract pop(): Expr;
+  /** Moves the stack pointer past what was popped, and by `extra` bytes. */
+  abstract popCommit(extra?: Expr): void;
+  /** Emits a jump by the instruction's displacement if `condition` (always if omitted), after the checks and then `commit`. Ends the instruction. */
+  abstract jumpRelative(condition?: Expr, commit?: string): void;
+  /** Raises #GP(0) if an offset, cut to the operand size, lies beyond the limit of CS. */
+  abstract checkTarget(offset: Expr): void;
+  /** Emits a jump to an offset in CS that {@linkcode Binder.checkTarget} passed, cut to the operand size. Ends the instruction. */
+  abstract jumpTo(offset: Expr): void;
+  /** Offset in CS of the next instruction. */
+  abstract readonly next: Expr;
+  /** Offset in CS that the instruction's displacement names. */
+  abstract readonly target: Expr;
+  /** Raises #UD etc. if `condition`. */
+  abstract raiseIf(condition: Expr, vector: number): void;
+  /** A call of a pure function of `integer.ts` by name. */
+  abstract pure(name: string, ...args: Expr[]): Expr;
+  /** Address size in bits, for implicit counters. */
+  abstract readonly addressSize: Expr;
+
+  // 64-bit operands; only asked of binders of 64-bit code.
+
+  /** The value of operand `i`, sign-extended where the encoding is narrower. */
+  abstract read64(i: number): Wide;
+  abstract write64(i: number, lo: Expr, hi: Expr): void;
+  /** Halves of general register `n` as lvalues. */
+  gpr64(n: number): Wide {
+    return { lo: `R[${n * 2}]`, hi: `R[${n * 2 + 1}]` };
+  }
+  abstract offset64(i: number): Wide;
+  abstract push64(lo: Expr, hi: Expr): void;
+  abstract pop64(): Wide;
+  abstract readonly next64: Wide;
+  /** Emits the offset that the displacement names. */
+  abstract target64(): Wide;
+  abstract jumpTo64(lo: Expr, hi: Expr): void;
+
+  // What all share.
+
+  emit(line: string): void {
+    this.lines.push(line);
+  }
+
+  get text(): string {
+    return this.lines.join("\n");
+  }
+
+  fresh(): string {
+    return `v${this.names++}`;
+  }
+
+  /** Binds an expression to a new name, evaluated here. */
+  let(value: Expr): Expr {
+    const name = this.fresh();
+    this.emit(`const ${name}=${value};`);
+    return name;
+  }
+
+  operand(i: number): Operand {
+    return this.variant.form.operands[i];
+  }
+
+  /** Width of operand `i`. */
+  width(i: number): Width {
+    const { operandSize, long } = this.variant;
+    return operandBytes(this.operand(i), operandSize, long) * 8 as Width;
+  }
+
+  /** Whether operand `i` is memory in this variant. */
+  isMemory(i: number): boolean {
+    const { kind } = this.operand(i);
+    return kind === "O" || (kind === "E" && this.variant.memory);
+  }
+
+  /** The value of operand `i`, zero-extended; memory is loaded. */
+  read(i: number): Expr {
+    const operand = this.operand(i);
+    if (operand.kind === "one") return "1";
+    if (operand.kind === "I" || operand.kind === "J") return this.immediate(i);
+    if (!this.isMemory(i)) return this.let(this.register(i));
+    const width = this.width(i);
+    const linear = this.address(i, width >> 3, operand.writes);
+    return operand.writes ? this.loadForUpdate(width, linear) : this.load(width, linear);
+  }
+
+  /** Writes operand `i`; extra high bits of `value` are ignored. Memory stores may fault. */
+  write(i: number, value: Expr): void {
+    const operand = this.operand(i);
+    if (!this.isMemory(i)) {
+      this.setRegister(i, value);
+      return;
+    }
+    const width = this.width(i);
+    if (operand.reads) this.storeUpdate(width, value);
+    else {
+      const linear = this.address(i, width >> 3, true);
+      this.store(width, linear, value);
+    }
+  }
+
+  /** Sign-extends a value of `width` bits to int32. */
+  signed(value: Expr, width: Width): Expr {
+    return width === 32 ? value : `(${value}<<${32 - width}>>${32 - width})`;
+  }
+
+  /** Cuts a value to `width` bits, zero-extended. */
+  cut(value: Expr, width: Width): Expr {
+    return width === 32 ? `(${value}|0)` : `(${value}&${width === 8 ? 255 : 65535})`;
+  }
+
+  /** Flags of a 64-bit result with the carry vectors of its halves; for a logical one without. */
+  flags64(r: Wide, vectors?: { lo: Expr; hi: Expr }): void {
+    this.emit(`${this.FR}=${r.hi}|(${r.lo}>>>1)|(${r.lo}&1);`);
+    const parity = `((${this.FR}^${r.lo})&255)<<8`;
+    this.emit(
+      vectors === undefined
+        ? `${this.FC}=${parity};`
+        : `${this.FC}=((${vectors.hi})&-1073741824)|((${vectors.lo})&8)|(${parity});`,
+    );
+  }
+
+  /** Flags of a 64-bit shift: CF, and CF xor OF, as 0 or 1. */
+  flagsShift64(r: Wide, cf: Expr, cfXorOf: Expr): void {
+    this.flags64(r);
+    this.emit(`${this.FC}|=(${cf})<<31|(${cfXorOf})<<30;`);
+  }
+
+  private carries(vector: Expr, width: Width): void {
+    if (width === 32) this.emit(`${this.FC}=(${vector})&${CARRIES};`);
+    else {
+      const cv = this.let(vector);
+      this.emit(`${this.FC}=(${cv}<<${32 - width}&-1073741824)|(${cv}&8);`);
+    }
+  }
+
+  /** Flags of `r = d + s (+ carry)`. */
+  flagsAdd(d: Expr, s: Expr, r: Expr, width: Width): void {
+    this.emit(`${this.FR}=${this.signed(r, width)};`);
+    this.carries(`(${d}&${s})|((${d}|${s})&~${r})`, width);
+  }
+
+  /** Flags of `r = d - s (- borrow)`. */
+  flagsSub(d: Expr, s: Expr, r: Expr, width: Width): void {
+    this.emit(`${this.FR}=${this.signed(r, width)};`);
+    this.carries(`(~${d}&${s})|((~${d}|${s})&${r})`, width);
+  }
+
+  /** Flags of a logical result: CF, OF and AF clear. */
+  flagsLogic(r: Expr, width: Width): void {
+    this.emit(`${this.FR}=${this.signed(r, width)};`);
+    this.emit(`${this.FC}=0;`);
+  }
+
+  /** Sets CF and OF, AF clear, beside a result. `cf` and `of` are 0 or 1. */
+  flagsShift(r: Expr, width: Width, cf: Expr, cfXorOf: Expr): void {
+    this.emit(`${this.FR}=${this.signed(r, width)};`);
+    this.emit(`${this.FC}=(${cf})<<31|(${cfXorOf})<<30;`);
+  }
+
+  /** CF as 0 or 1. */
+  get carry(): Expr {
+    return `(${this.FC}>>>31)`;
+  }
+
+  /** Sets CF and leaves all other flags. `value` is 0 or 1. */
+  setCarry(value: Expr): void {
+    // OF is the difference of bits 31 and 30, so both flip together.
+    this.emit(`if((${this.FC}>>>31)!==(${value}))${this.FC}^=-1073741824;`);
+  }
+
+  /** A condition code as a boolean expression. */
+  condition(cc: string): Expr {
+    const { FR, FC } = this;
+    switch (cc) {
+      case "o":
+        return `((${FC}^(${FC}<<1))<0)`;
+      case "b":
+        return `(${FC}<0)`;
+      case "z":
+        return `(${FR}===0)`;
+      case "be":
+        return `(${FC}<0||${FR}===0)`;
+      case "s":
+        return `((${FR}^(${FC}<<31))<0)`;
+      case "p":
+        return `(PARITY[(${FR}^(${FC}>>>8))&255]!==0)`;
+      case "l":
+        return `((${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+      case "le":
+        return `(${FR}===0||(${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+      default:
+        return `(!${this.condition(cc.slice(1))})`;
+    }
+  }
+}
+
+/** The meaning of an instruction. */
+export type Semantic = (b: Binder) => void;

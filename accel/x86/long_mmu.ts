@@ -1,0 +1,401 @@
+/**
+ * Long-mode paging (SDM vol. 3, 4.5): four levels, 48-bit linear addresses, NX, 4 KiB, 2 MiB and 1 GiB
+ * pages, and the software TLB that 64-bit code reads.
+ *
+ * Helpers give linear addresses as numbers, which canonical addresses fit exactly (see `X86.linear64`);
+ * generated code gives their halves and looks into {@linkcode LongMmu.tlb} itself.
+ */
+import { NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import type { MemoryMap } from "../../core/bus/memory_map.ts";
+import type { AccessSize } from "../../core/bus/port_map.ts";
+import type { X86 } from "./cpu.ts";
+import * as S from "./state.ts";
+
+/**
+ * Offsets of the tables in {@linkcode LongMmu.tlb}: reads, writes, fetches, and the same for user
+ * accesses. Each has 2^14 entries of four words: low half of the page's address, high half, host offset.
+ */
+export const LONG_READ = 0, LONG_WRITE = 1 << 16, LONG_FETCH = 2 << 16, LONG_USER = 3 << 16;
+const TABLES = 6;
+/** No page has this low half. */
+const EMPTY = 1;
+
+/** Beyond this many filled entries everything is dropped. */
+const MAX_FILLED = 1 << 13;
+
+const PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16;
+const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
+
+/** MAXPHYADDR is 40; bits 51:40 of an entry are reserved: bits 19:8 of its high half. */
+const RESERVED_HIGH = 0xfff00;
+
+/** Kinds of access. */
+const READ = 0, WRITE = 1, FETCH = 2;
+type Access = typeof READ | typeof WRITE | typeof FETCH;
+
+/** Paging and linear memory access of one processor while EFER.LMA is set. */
+export class LongMmu {
+  readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(TABLES << 16).fill(EMPTY);
+  private readonly memory: MemoryMap;
+  private readonly R: Int32Array;
+  private readonly host: DataView;
+  private readonly filled = new Int32Array(MAX_FILLED);
+  private readonly filledGlobal = new Int32Array(MAX_FILLED);
+  private count = 0;
+  private globalCount = 0;
+  private largeSeen = false;
+  /** Called after anything made cached linear-to-physical knowledge stale. */
+  onFlush: () => void = () => {};
+
+  // Results of the last walk, beside its return value.
+  private rights = 0;
+  private noExecute = false;
+  private global = false;
+  private dirty = true;
+
+  constructor(private readonly cpu: X86) {
+    this.memory = cpu.bus.memory;
+    this.R = cpu.R;
+    this.host = this.memory.host.view;
+    const { onRemap } = this.memory;
+    this.memory.onRemap = () => {
+      onRemap();
+      this.flushAll();
+    };
+  }
+
+  /** Drops every translation. */
+  flushAll(): void {
+    this.drop(this.filledGlobal, this.globalCount);
+    this.globalCount = 0;
+    this.flush();
+  }
+
+  /** Drops all translations but those of global pages: a CR3 load. */
+  flush(): void {
+    this.drop(this.filled, this.count);
+    this.count = 0;
+    this.onFlush();
+  }
+
+  private drop(list: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.dropEntry(list[i]);
+  }
+
+  private dropEntry(entry: number): void {
+    for (let table = 0; table < TABLES; table++) this.tlb[(table << 16) + entry] = EMPTY;
+  }
+
+  /** INVLPG. Entries of a large page are spread over the table: with one in it all go. */
+  flushPage(linear: number): void {
+    if (this.largeSeen) {
+      this.largeSeen = false;
+      this.flushAll();
+    } else {
+      this.dropEntry(entryOf(linear | 0));
+      this.onFlush();
+    }
+  }
+
+  /** Sends all writes to a host page through the slow path, as when code was decoded from it. */
+  protectHostPage(hostOffset: number): void {
+    const { tlb } = this, base = hostOffset & ~0xfff;
+    const scan = (list: Int32Array, count: number) => {
+      for (let i = 0; i < count; i++) {
+        for (const table of [LONG_WRITE, LONG_USER + LONG_WRITE]) {
+          if (tlb[table + list[i] + 2] === base) tlb[table + list[i]] = EMPTY;
+        }
+      }
+    };
+    scan(this.filled, this.count);
+    scan(this.filledGlobal, this.globalCount);
+  }
+
+  private pageFault(linear: number, code: number): never {
+    this.R[S.CR2] = linear | 0;
+    this.R[S.CR2 + 1] = Math.floor(linear / 0x100000000);
+    this.cpu.raise(S.PAGE_FAULT, code);
+  }
+
+  /** Physical address of a table named by an entry: bits 39:12. */
+  private static table(low: number, high: number): number {
+    return (high & 0xff) * 0x100000000 + ((low & 0xfffff000) >>> 0);
+  }
+
+  private readEntry(physical: number): number {
+    return physical < 0x100000000 ? this.memory.read(physical, 4) | 0 : -1;
+  }
+
+  private markEntry(physical: number, entry: number, bits: number): void {
+    if ((entry & bits) !== bits) this.memory.write(physical, 4, (entry | bits) >>> 0);
+  }
+
+  /** Physical address of a linear one for an access; raises #PF. Sets Accessed and Dirty bits. */
+  private walk(linear: number, access: Access, user: boolean): number {
+    const R = this.R;
+    const nxe = (R[S.EFER] & S.EFER_NXE) !== 0;
+    const code = (access === WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
+      (access === FETCH && (nxe || (R[S.CR4] & S.CR4_SMEP) !== 0) ? PF_FETCH : 0);
+    const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
+    const indices = [
+      (high >>> 7) & 0x1ff,
+      ((high & 0x7f) << 2) | (low >>> 30),
+      (low >>> 21) & 0x1ff,
+      (low >>> 12) & 0x1ff,
+    ];
+    let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
+    let rights = RW | US, noExecute = false;
+    const places: number[] = [], entries: number[] = [];
+    for (let level = 0; level < 4; level++) {
+      const at = table + indices[level] * 8;
+      const entry = this.readEntry(at);
+      if ((entry & P) === 0) this.pageFault(linear, code);
+      const entryHigh = this.readEntry(at + 4);
+      const large = level > 0 && level < 3 && (entry & PS) !== 0;
+      const reserved = (entryHigh & RESERVED_HIGH) !== 0 || (!nxe && entryHigh < 0) ||
+        (level === 0 && (entry & PS) !== 0) ||
+        (large && (entry & (level === 1 ? 0x3fffe000 : 0x1fe000)) !== 0);
+      if (reserved) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      rights &= entry;
+      noExecute ||= entryHigh < 0;
+      places.push(at);
+      entries.push(entry);
+      if (!large && level < 3) {
+        table = LongMmu.table(entry, entryHigh);
+        continue;
+      }
+      if (!this.allowed(rights, noExecute, access, user)) this.pageFault(linear, code | PF_PRESENT);
+      for (let i = 0; i < places.length - 1; i++) this.markEntry(places[i], entries[i], A);
+      this.markEntry(at, entry, access === WRITE ? A | D : A);
+      this.rights = rights;
+      this.noExecute = noExecute;
+      this.global = (entry & G) !== 0 && (R[S.CR4] & S.CR4_PGE) !== 0;
+      this.dirty = access === WRITE || (entry & D) !== 0;
+      if (large) this.largeSeen = true;
+      const size = large ? (level === 1 ? 0x40000000 : 0x200000) : 0x1000;
+      const base = LongMmu.table(entry, entryHigh);
+      return base - base % size + ((low >>> 0) & (size - 1));
+    }
+    throw new Error("unreachable: the fourth level ends the walk");
+  }
+
+  private allowed(rights: number, noExecute: boolean, access: Access, user: boolean): boolean {
+    const { R } = this, userPage = (rights & US) !== 0;
+    if (access === FETCH && noExecute) return false;
+    if (user) return userPage && (access !== WRITE || (rights & RW) !== 0);
+    if (userPage && access === FETCH && (R[S.CR4] & S.CR4_SMEP) !== 0) return false;
+    if (
+      userPage && access !== FETCH && (R[S.CR4] & S.CR4_SMAP) !== 0 && (R[S.EFLAGS] & S.AC) === 0
+    ) return false;
+    return access !== WRITE || (rights & RW) !== 0 || (R[S.CR0] & S.CR0_WP) === 0;
+  }
+
+  private fill(linear: number, physical: number): void {
+    if (physical >= 0x100000000) return;
+    const page = Math.floor(physical / 4096), { memory, tlb } = this;
+    const read = memory.readPages[page];
+    let write = memory.writePages[page];
+    if (write !== NOT_DIRECT && memory.codePages[write >>> 12] !== 0) write = -1;
+    if (!this.dirty) write = -1;
+    if (read < 0 && write < 0) return;
+    const low = linear & ~0xfff, high = Math.floor(linear / 0x100000000) | 0, entry = entryOf(low);
+    if (this.count >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
+    if (this.global) this.filledGlobal[this.globalCount++] = entry;
+    else this.filled[this.count++] = entry;
+    const { R } = this, userPage = (this.rights & US) !== 0, writable = (this.rights & RW) !== 0;
+    const smap = userPage && (R[S.CR4] & S.CR4_SMAP) !== 0,
+      smep = userPage && (R[S.CR4] & S.CR4_SMEP) !== 0;
+    const set = (table: number, allowed: boolean, host: number) => {
+      const at = table + entry;
+      tlb[at] = allowed && host >= 0 ? low : EMPTY;
+      tlb[at + 1] = high;
+      tlb[at + 2] = host;
+    };
+    // Supervisor accesses to user pages depend on EFLAGS.AC under SMAP: they stay on the slow path.
+    set(LONG_READ, !smap, read);
+    set(LONG_WRITE, !smap && (writable || (R[S.CR0] & S.CR0_WP) === 0), write);
+    set(LONG_FETCH, !smep && !this.noExecute, read);
+    set(LONG_USER + LONG_READ, userPage, read);
+    set(LONG_USER + LONG_WRITE, userPage && writable, write);
+    set(LONG_USER + LONG_FETCH, userPage && !this.noExecute, read);
+  }
+
+  private translate(linear: number, access: Access, user: boolean): number {
+    if (linear >= 0x800000000000 || linear < -0x800000000000) this.cpu.raise(S.GP, 0);
+    const physical = this.walk(linear, access, user);
+    this.fill(linear, physical);
+    return physical;
+  }
+
+  /** Reads memory as far as RAM or ROM answers; undefined where it is not mapped. No faults, no side effects. */
+  peekBytes(linear: number, length: number): Uint8Array | undefined {
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i++) {
+      const physical = this.peek(linear + i);
+      const offset = physical === undefined || physical >= 0x100000000
+        ? NOT_DIRECT
+        : this.memory.hostOffset(physical);
+      if (offset === NOT_DIRECT) return undefined;
+      bytes[i] = this.host.getUint8(offset);
+    }
+    return bytes;
+  }
+
+  /** Host offset of the page that holds code at `linear`, or negative if it must be fetched byte by byte. Raises #PF. */
+  fetchPage(linear: number, user: boolean): number {
+    const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
+    const at = LONG_FETCH + (user ? LONG_USER : 0) + entryOf(low);
+    if (this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high) return this.tlb[at + 2];
+    const physical = this.translate(linear, FETCH, user);
+    return physical >= 0x100000000 ? -1 : this.memory.hostOffset(physical - physical % 4096);
+  }
+
+  /** Physical address without faults and side effects; undefined where nothing is mapped. */
+  peek(linear: number): number | undefined {
+    const R = this.R, low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
+    const indices = [
+      (high >>> 7) & 0x1ff,
+      ((high & 0x7f) << 2) | (low >>> 30),
+      (low >>> 21) & 0x1ff,
+      (low >>> 12) & 0x1ff,
+    ];
+    let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
+    for (let level = 0; level < 4; level++) {
+      const host = table < 0x100000000
+        ? this.memory.hostOffset(table + indices[level] * 8)
+        : NOT_DIRECT;
+      if (host === NOT_DIRECT) return undefined;
+      const entry = this.host.getInt32(host, true), entryHigh = this.host.getInt32(host + 4, true);
+      if ((entry & P) === 0) return undefined;
+      table = LongMmu.table(entry, entryHigh);
+      const large = level > 0 && level < 3 && (entry & PS) !== 0;
+      if (!large && level < 3) continue;
+      const size = large ? (level === 1 ? 0x40000000 : 0x200000) : 0x1000;
+      return table - table % size + ((low >>> 0) & (size - 1));
+    }
+    return undefined;
+  }
+
+  private readPhysical(physical: number, size: AccessSize): number {
+    return physical < 0x100000000
+      ? this.memory.read(physical, size)
+      : 0xffffffff >>> (32 - 8 * size);
+  }
+
+  private writePhysical(physical: number, size: AccessSize, value: number): void {
+    if (physical < 0x100000000) this.memory.write(physical, size, value);
+  }
+
+  private slowLoad(linear: number, size: AccessSize, user: boolean): number {
+    const offset = linear & 0xfff;
+    if (offset + size <= 0x1000) return this.readPhysical(this.translate(linear, READ, user), size);
+    const split = 0x1000 - offset;
+    const low = this.translate(linear, READ, user),
+      high = this.translate(linear + split, READ, user);
+    let value = 0;
+    for (let i = 0; i < size; i++) {
+      value |= this.readPhysical(i < split ? low + i : high + i - split, 1) << (8 * i);
+    }
+    return value;
+  }
+
+  private slowStore(linear: number, size: AccessSize, value: number, user: boolean): void {
+    const offset = linear & 0xfff;
+    if (offset + size <= 0x1000) {
+      this.writePhysical(this.translate(linear, WRITE, user), size, value);
+      return;
+    }
+    const split = 0x1000 - offset;
+    const low = this.translate(linear, WRITE, user),
+      high = this.translate(linear + split, WRITE, user);
+    for (let i = 0; i < size; i++) {
+      this.writePhysical(i < split ? low + i : high + i - split, 1, (value >>> (8 * i)) & 0xff);
+    }
+  }
+
+  /** Host offset of an access that one page holds and the TLB knows, or negative. */
+  direct(linear: number, size: number, write: boolean, user: boolean): number {
+    const low = linear | 0,
+      at = (write ? LONG_WRITE : LONG_READ) + (user ? LONG_USER : 0) + entryOf(low);
+    const { tlb } = this;
+    if (tlb[at] !== (low & ~0xfff) || tlb[at + 1] !== (Math.floor(linear / 0x100000000) | 0)) {
+      return -1;
+    }
+    const offset = low & 0xfff;
+    return offset + size <= 0x1000 ? tlb[at + 2] | offset : -1;
+  }
+
+  load8(linear: number, user: boolean): number {
+    const at = this.direct(linear, 1, false, user);
+    return at >= 0 ? this.host.getUint8(at) : this.slowLoad(linear, 1, user) & 0xff;
+  }
+
+  load16(linear: number, user: boolean): number {
+    const at = this.direct(linear, 2, false, user);
+    return at >= 0 ? this.host.getUint16(at, true) : this.slowLoad(linear, 2, user) & 0xffff;
+  }
+
+  load32(linear: number, user: boolean): number {
+    const at = this.direct(linear, 4, false, user);
+    return at >= 0 ? this.host.getInt32(at, true) : this.slowLoad(linear, 4, user) | 0;
+  }
+
+  /** Reads a quadword: the low half is returned, the high half left in `R[HIGH]`. */
+  load64(linear: number, user: boolean): number {
+    const at = this.direct(linear, 8, false, user);
+    if (at >= 0) {
+      this.R[S.HIGH] = this.host.getInt32(at + 4, true);
+      return this.host.getInt32(at, true);
+    }
+    const low = this.load32(linear, user);
+    this.R[S.HIGH] = this.load32(linear + 4, user);
+    return low;
+  }
+
+  store8(linear: number, value: number, user: boolean): void {
+    const at = this.direct(linear, 1, true, user);
+    if (at >= 0) this.host.setUint8(at, value);
+    else this.slowStore(linear, 1, value & 0xff, user);
+  }
+
+  store16(linear: number, value: number, user: boolean): void {
+    const at = this.direct(linear, 2, true, user);
+    if (at >= 0) this.host.setUint16(at, value, true);
+    else this.slowStore(linear, 2, value & 0xffff, user);
+  }
+
+  store32(linear: number, value: number, user: boolean): void {
+    const at = this.direct(linear, 4, true, user);
+    if (at >= 0) this.host.setInt32(at, value, true);
+    else this.slowStore(linear, 4, value >>> 0, user);
+  }
+
+  store64(linear: number, low: number, high: number, user: boolean): void {
+    const at = this.direct(linear, 8, true, user);
+    if (at >= 0) {
+      this.host.setInt32(at, low, true);
+      this.host.setInt32(at + 4, high, true);
+      return;
+    }
+    this.probeWrite(linear, 8, user);
+    this.store32(linear, low, user);
+    this.store32(linear + 4, high, user);
+  }
+
+  /** Raises what a write of `size` (1 to 4096) bytes would raise, and writes nothing. */
+  probeWrite(linear: number, size: number, user: boolean): void {
+    if (this.direct(linear, 1, true, user) < 0) this.translate(linear, WRITE, user);
+    const last = linear + size - 1;
+    if (
+      Math.floor(last / 4096) !== Math.floor(linear / 4096) &&
+      this.direct(last, 1, true, user) < 0
+    ) {
+      this.translate(last - (last & 0xfff), WRITE, user);
+    }
+  }
+}
+
+/** Word offset of a page's entry within a table. */
+function entryOf(low: number): number {
+  return (low >>> 10) & 0xfffc;
+}

@@ -1,0 +1,519 @@
+/**
+ * Linear to physical: the page walk (SDM vol. 3, chapter 4) and the software TLB that engines read.
+ *
+ * The TLB is four tables of 2^20 entries, one per linear page: reads and writes, each for supervisor and
+ * user. An entry is the page's offset in host memory, or negative for "take the slow path": not yet
+ * walked, MMIO, watched, ROM or a page with translated code (for writes).
+ */
+import { NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import type { MemoryMap } from "../../core/bus/memory_map.ts";
+import type { AccessSize } from "../../core/bus/port_map.ts";
+import type { X86 } from "./cpu.ts";
+import * as S from "./state.ts";
+
+/** Offsets of the four tables in {@linkcode Mmu.tlb}. */
+export const TLB_READ = 0, TLB_WRITE = 1 << 20, TLB_USER = 2 << 20;
+
+/** Beyond this many filled pages everything is dropped: bounds the cost of a flush. */
+const MAX_FILLED = 1 << 15;
+
+/** Page-fault error code bits. */
+const PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16;
+
+/** Page-table entry bits. */
+const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
+
+/** NX, bit 63 of a PAE entry, in its high half: reserved unless EFER.NXE is set (SDM vol. 3, 4.4.2). */
+const NX_HIGH = 1 << 31;
+
+/** Physical page number of an address that no memory answers, being above 4 GiB. */
+const BEYOND = -1;
+
+/** Paging and linear memory access of one processor. */
+export class Mmu {
+  readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(4 << 20).fill(-1);
+  private readonly memory: MemoryMap;
+  private readonly R: Int32Array;
+  private readonly host: DataView;
+  /** Linear pages that have any entry: those of global pages apart, since a CR3 load spares them. */
+  private readonly filled = new Int32Array(MAX_FILLED);
+  private filledCount = 0;
+  private readonly filledGlobal = new Int32Array(MAX_FILLED);
+  private globalCount = 0;
+  /** Whether pages of large entries were filled: INVLPG then drops all that one entry may have given. */
+  private largeSeen = false;
+  /** The same, for those that a CR3 load spares. */
+  private largeGlobalSeen = false;
+  private a20Mask = 0xffffffff;
+  /**
+   * Whether the page that was last entered for a linear page must not be executed. Engines look for code
+   * that was decoded before by the table of reads alone, so such a page is in it only as long as its host
+   * page has no decoded code.
+   */
+  private readonly noExecute = new Uint8Array(1 << 20);
+  /** Bits 63:MAXPHYADDR in the high half of a PAE entry. MAXPHYADDR is 36, and 40 with long mode. */
+  private readonly reservedHigh: number;
+  /** Bits of a 4 MiB page's entry that give physical bits 32 and up (PSE-36). */
+  private readonly largeHigh: number;
+  /** Linear pages that must stay on the slow path: data breakpoints. */
+  private readonly slowPages = new Set<number>();
+  /** While true nothing enters the TLB, so that every access passes here: alignment checks. */
+  private alignmentChecks = false;
+  /** Called on accesses to {@linkcode Mmu.slowPages}, after the access: linear address, size, whether a write. */
+  onSlowAccess: (linear: number, size: number, write: boolean) => void = () => {};
+  /** Called after anything made cached linear-to-physical knowledge stale. */
+  onFlush: () => void = () => {};
+
+  // Results of the last walk, beside its return value.
+  private walkedGlobal = false;
+  private walkedUser = true;
+  private walkedWritable = true;
+  private walkedDirty = true;
+  private walkedNoExecute = false;
+
+  constructor(private readonly cpu: X86) {
+    this.memory = cpu.bus.memory;
+    this.R = cpu.R;
+    this.host = this.memory.host.view;
+    const long = cpu.model.features.has("lm");
+    this.reservedHigh = long ? ~0xff : ~0xf;
+    this.largeHigh = long ? 0x1fe000 : 0x1e000;
+    this.memory.onRemap = () => this.flushAll();
+  }
+
+  setA20(enabled: boolean): void {
+    const mask = enabled ? 0xffffffff : 0xffefffff;
+    if (mask >>> 0 === this.a20Mask >>> 0) return;
+    this.a20Mask = mask;
+    this.flushAll();
+  }
+
+  get a20(): boolean {
+    return (this.a20Mask & 0x100000) !== 0;
+  }
+
+  /** Drops every translation. */
+  flushAll(): void {
+    this.drop(this.filledGlobal, this.globalCount);
+    this.globalCount = 0;
+    this.largeGlobalSeen = false;
+    this.flush();
+  }
+
+  /** Drops all translations but those of global pages: a CR3 load. */
+  flush(): void {
+    this.drop(this.filled, this.filledCount);
+    this.filledCount = 0;
+    this.largeSeen = this.largeGlobalSeen;
+    this.onFlush();
+  }
+
+  private drop(list: Int32Array, count: number): void {
+    const tlb = this.tlb;
+    for (let i = 0; i < count; i++) {
+      const page = list[i];
+      tlb[page] = -1;
+      tlb[page + TLB_WRITE] = -1;
+      tlb[page + TLB_USER] = -1;
+      tlb[page + TLB_USER + TLB_WRITE] = -1;
+    }
+  }
+
+  /** INVLPG: drops the translation of one page, global or not, whatever its size. */
+  flushPage(linear: number): void {
+    const page = linear >>> 12;
+    if (this.largeSeen) {
+      const first = page & ~0x3ff;
+      for (let table = 0; table < 4; table++) {
+        this.tlb.fill(-1, (table << 20) + first, (table << 20) + first + 0x400);
+      }
+    } else {
+      this.drop(Int32Array.of(page), 1);
+    }
+    this.onFlush();
+  }
+
+  /**
+   * Sends all writes to a host page through the slow path, as when code was decoded from it; through
+   * linear pages that must not be executed reads too.
+   */
+  protectHostPage(hostOffset: number): void {
+    const tlb = this.tlb, base = hostOffset & ~0xfff;
+    const scan = (list: Int32Array, count: number) => {
+      for (let i = 0; i < count; i++) {
+        const page = list[i];
+        if (this.noExecute[page] !== 0 && tlb[page] === base) {
+          tlb[page] = tlb[page + TLB_USER] = -1;
+        }
+        if (tlb[page + TLB_WRITE] === base) tlb[page + TLB_WRITE] = -1;
+        if (tlb[page + TLB_USER + TLB_WRITE] === base) tlb[page + TLB_USER + TLB_WRITE] = -1;
+      }
+    };
+    scan(this.filled, this.filledCount);
+    scan(this.filledGlobal, this.globalCount);
+  }
+
+  /** Sets the linear pages on which every access is reported to {@linkcode Mmu.onSlowAccess}. */
+  watchPages(pages: Iterable<number>): void {
+    this.slowPages.clear();
+    for (const page of pages) this.slowPages.add(page >>> 0);
+    this.flushAll();
+  }
+
+  /** Turns alignment checking of user accesses on or off: CR0.AM, EFLAGS.AC and CPL 3 together. */
+  setAlignmentChecks(on: boolean): void {
+    if (on === this.alignmentChecks) return;
+    this.alignmentChecks = on;
+    this.flushAll();
+  }
+
+  private pageFault(linear: number, code: number): never {
+    this.R[S.CR2] = linear;
+    this.cpu.raise(S.PAGE_FAULT, code);
+  }
+
+  private readEntry(physical: number): number {
+    return this.memory.read((physical & this.a20Mask) >>> 0, 4) | 0;
+  }
+
+  /** Sets Accessed and Dirty bits in an entry that was read before. */
+  private markEntry(physical: number, entry: number, bits: number): void {
+    if ((entry & bits) !== bits) {
+      this.memory.write((physical & this.a20Mask) >>> 0, 4, (entry | bits) >>> 0);
+    }
+  }
+
+  /**
+   * Translates a linear address for an access and sets Accessed and Dirty bits.
+   *
+   * @returns the physical page number, or {@linkcode BEYOND}; raises #PF
+   */
+  private walk(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+    const R = this.R, cr0 = R[S.CR0];
+    this.walkedNoExecute = false;
+    if ((cr0 & S.CR0_PG) === 0) {
+      this.walkedGlobal = false;
+      this.walkedUser = this.walkedWritable = this.walkedDirty = true;
+      return ((linear & this.a20Mask) >>> 12);
+    }
+    const code = (write ? PF_WRITE : 0) | (user ? PF_USER : 0);
+    if ((R[S.CR4] & S.CR4_PAE) === 0) return this.walk32(linear, write, user, code);
+    const told = fetch && (R[S.EFER] & S.EFER_NXE) !== 0 ? code | PF_FETCH : code;
+    return this.walkPae(linear, write, user, fetch, told);
+  }
+
+  /** Whether rights gathered along a walk allow the access. */
+  private allowed(rights: number, write: boolean, user: boolean): boolean {
+    if (user) return (rights & US) !== 0 && (!write || (rights & RW) !== 0);
+    return !write || (rights & RW) !== 0 || (this.R[S.CR0] & S.CR0_WP) === 0;
+  }
+
+  private note(rights: number, leaf: number, write: boolean): void {
+    this.walkedUser = (rights & US) !== 0;
+    this.walkedWritable = (rights & RW) !== 0;
+    this.walkedGlobal = (leaf & G) !== 0 && (this.R[S.CR4] & S.CR4_PGE) !== 0;
+    this.walkedDirty = write || (leaf & D) !== 0;
+  }
+
+  private noteLarge(): void {
+    this.largeSeen = true;
+    this.largeGlobalSeen ||= this.walkedGlobal;
+  }
+
+  private walk32(linear: number, write: boolean, user: boolean, code: number): number {
+    const R = this.R;
+    const pdeAt = (R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc);
+    const pde = this.readEntry(pdeAt);
+    if ((pde & P) === 0) this.pageFault(linear, code);
+    if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
+      // PSE-36: bits 16:13 give physical bits 35:32 (20:13 give 39:32 with long mode), bit 21 is reserved.
+      if ((pde & (1 << 21)) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      if (!this.allowed(pde, write, user)) this.pageFault(linear, code | PF_PRESENT);
+      this.markEntry(pdeAt, pde, write ? A | D : A);
+      this.note(pde, pde, write);
+      this.noteLarge();
+      if ((pde & this.largeHigh) !== 0) return BEYOND;
+      return (((pde & 0xffc00000) | (linear & 0x3ff000)) & this.a20Mask) >>> 12;
+    }
+    const pteAt = (pde & 0xfffff000) | ((linear >>> 10) & 0xffc);
+    const pte = this.readEntry(pteAt);
+    if ((pte & P) === 0) this.pageFault(linear, code);
+    const rights = pde & pte;
+    if (!this.allowed(rights, write, user)) this.pageFault(linear, code | PF_PRESENT);
+    this.markEntry(pdeAt, pde, A);
+    this.markEntry(pteAt, pte, write ? A | D : A);
+    this.note(rights, pte, write);
+    return ((pte & 0xfffff000) & this.a20Mask) >>> 12;
+  }
+
+  /**
+   * The four PDPTEs are registers loaded by MOV CR3 (SDM vol. 3, 4.4.1): {@linkcode Mmu.loadPdptes}.
+   */
+  readonly pdptes: Int32Array<ArrayBuffer> = new Int32Array(8);
+
+  /** Whether the PDPTEs that CR3 value `cr3` points at may be loaded: no reserved bit set in a present one. Loads them if so. */
+  loadPdptes(cr3: number): boolean {
+    const loaded = new Int32Array(8);
+    for (let i = 0; i < 8; i++) loaded[i] = this.readEntry((cr3 & 0xffffffe0) + i * 4);
+    for (let i = 0; i < 8; i += 2) {
+      if ((loaded[i] & P) === 0) continue;
+      if ((loaded[i] & 0x1e6) !== 0 || (loaded[i + 1] & this.reservedHigh) !== 0) return false;
+    }
+    this.pdptes.set(loaded);
+    return true;
+  }
+
+  private walkPae(
+    linear: number,
+    write: boolean,
+    user: boolean,
+    fetch: boolean,
+    code: number,
+  ): number {
+    const index = linear >>> 30;
+    const nxe = (this.R[S.EFER] & S.EFER_NXE) !== 0;
+    const reserved = nxe ? this.reservedHigh & ~NX_HIGH : this.reservedHigh;
+    const pdpte = this.pdptes[index * 2];
+    if ((pdpte & P) === 0) this.pageFault(linear, code);
+    // Tables above 4 GiB read as all ones, whose reserved bits are set.
+    const beyond = this.pdptes[index * 2 + 1] !== 0;
+    const pdeAt = (pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8);
+    const pde = beyond ? -1 : this.readEntry(pdeAt);
+    if ((pde & P) === 0) this.pageFault(linear, code);
+    const pdeHigh = beyond ? -1 : this.readEntry(pdeAt + 4);
+    if ((pdeHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+    if ((pde & PS) !== 0) {
+      if ((pde & 0x1fe000) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      if (!this.allowed(pde, write, user) || (fetch && pdeHigh < 0)) {
+        this.pageFault(linear, code | PF_PRESENT);
+      }
+      this.markEntry(pdeAt, pde, write ? A | D : A);
+      this.note(pde, pde, write);
+      this.walkedNoExecute = pdeHigh < 0;
+      this.noteLarge();
+      if ((pdeHigh & ~NX_HIGH) !== 0) return BEYOND;
+      return (((pde & 0xffe00000) | (linear & 0x1ff000)) & this.a20Mask) >>> 12;
+    }
+    const pteAt = (pde & 0xfffff000) | ((linear >>> 9) & 0xff8);
+    const tableBeyond = (pdeHigh & ~NX_HIGH) !== 0;
+    const pte = tableBeyond ? -1 : this.readEntry(pteAt);
+    if ((pte & P) === 0) this.pageFault(linear, code);
+    const pteHigh = tableBeyond ? -1 : this.readEntry(pteAt + 4);
+    if ((pteHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+    const rights = pde & pte, noExecute = (pdeHigh | pteHigh) < 0;
+    if (!this.allowed(rights, write, user) || (fetch && noExecute)) {
+      this.pageFault(linear, code | PF_PRESENT);
+    }
+    this.markEntry(pdeAt, pde, A);
+    this.markEntry(pteAt, pte, write ? A | D : A);
+    this.note(rights, pte, write);
+    this.walkedNoExecute = noExecute;
+    if ((pteHigh & ~NX_HIGH) !== 0) return BEYOND;
+    return ((pte & 0xfffff000) & this.a20Mask) >>> 12;
+  }
+
+  /** Enters what the last walk found into the TLB. */
+  private fill(linear: number, physicalPage: number): void {
+    if (physicalPage === BEYOND || this.alignmentChecks) return;
+    const page = linear >>> 12;
+    if (this.slowPages.size !== 0 && this.slowPages.has(page)) return;
+    const { tlb, memory } = this;
+    let read = memory.readPages[physicalPage];
+    let write = memory.writePages[physicalPage];
+    if (this.walkedNoExecute && read !== NOT_DIRECT && memory.codePages[read >>> 12] !== 0) {
+      read = -1;
+    }
+    if (write !== NOT_DIRECT && memory.codePages[write >>> 12] !== 0) write = -1;
+    if (!this.walkedDirty) write = -1;
+    if (read < 0 && write < 0) return;
+    const known = tlb[page] >= 0 || tlb[page + TLB_WRITE] >= 0;
+    if (!known) {
+      if (this.filledCount >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
+      if (this.walkedGlobal) this.filledGlobal[this.globalCount++] = page;
+      else this.filled[this.filledCount++] = page;
+    }
+    this.noExecute[page] = this.walkedNoExecute ? 1 : 0;
+    tlb[page] = read;
+    tlb[page + TLB_WRITE] = this.walkedWritable || (this.R[S.CR0] & S.CR0_WP) === 0 ? write : -1;
+    tlb[page + TLB_USER] = this.walkedUser ? read : -1;
+    tlb[page + TLB_USER + TLB_WRITE] = this.walkedUser && this.walkedWritable ? write : -1;
+  }
+
+  /** Physical address of a linear one for an access of the given kind; negative when no memory can answer. Raises #PF. */
+  translate(linear: number, write: boolean, user: boolean, fetch = false): number {
+    const page = this.walk(linear, write, user, fetch);
+    if (page === BEYOND) return -1;
+    this.fill(linear, page);
+    return page * 4096 + (linear & 0xfff);
+  }
+
+  /** What {@linkcode Mmu.translate} would give, without faults and side effects; undefined where it would fault. */
+  peek(linear: number): number | undefined {
+    const R = this.R;
+    if ((R[S.CR0] & S.CR0_PG) === 0) return (linear & this.a20Mask) >>> 0;
+    const read = (at: number) => this.memory.hostOffset((at & this.a20Mask) >>> 0);
+    const entry = (at: number): number => {
+      const offset = read(at);
+      return offset === NOT_DIRECT ? 0 : this.host.getInt32(offset, true);
+    };
+    if ((R[S.CR4] & S.CR4_PAE) !== 0) {
+      const pdpte = this.pdptes[(linear >>> 30) * 2];
+      if ((pdpte & P) === 0) return undefined;
+      const pde = entry((pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8));
+      if ((pde & P) === 0) return undefined;
+      if ((pde & PS) !== 0) {
+        return (((pde & 0xffe00000) | (linear & 0x1fffff)) & this.a20Mask) >>> 0;
+      }
+      const pte = entry((pde & 0xfffff000) | ((linear >>> 9) & 0xff8));
+      return (pte & P) === 0
+        ? undefined
+        : (((pte & 0xfffff000) | (linear & 0xfff)) & this.a20Mask) >>> 0;
+    }
+    const pde = entry((R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc));
+    if ((pde & P) === 0) return undefined;
+    if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
+      return (((pde & 0xffc00000) | (linear & 0x3fffff)) & this.a20Mask) >>> 0;
+    }
+    const pte = entry((pde & 0xfffff000) | ((linear >>> 10) & 0xffc));
+    return (pte & P) === 0
+      ? undefined
+      : (((pte & 0xfffff000) | (linear & 0xfff)) & this.a20Mask) >>> 0;
+  }
+
+  /** Reads memory at a linear address as far as RAM or ROM answers; undefined where it is not mapped. No faults, no side effects. */
+  peekBytes(linear: number, length: number): Uint8Array | undefined {
+    const bytes = new Uint8Array(length);
+    for (let i = 0; i < length; i++) {
+      const physical = this.peek((linear + i) | 0);
+      const offset = physical === undefined ? NOT_DIRECT : this.memory.hostOffset(physical);
+      if (offset === NOT_DIRECT) return undefined;
+      bytes[i] = this.host.getUint8(offset);
+    }
+    return bytes;
+  }
+
+  /**
+   * Host offset of the page that holds code at `linear`, or negative if it must be fetched byte by byte
+   * (registers of a chip, or nothing, answer there). Raises #PF.
+   */
+  fetchPage(linear: number, user: boolean): number {
+    const page = linear >>> 12;
+    const cached = this.tlb[page + (user ? TLB_USER : 0)];
+    // What was entered for data may be forbidden here: the walk tells, and raises the fault.
+    if (cached >= 0 && this.noExecute[page] === 0) return cached;
+    // Not of the page's start: CR2 is to name the very byte.
+    const physical = this.translate(linear, false, user, true);
+    if (physical < 0) return -1;
+    const host = this.memory.hostOffset(physical - (linear & 0xfff));
+    return host === NOT_DIRECT ? -1 : host;
+  }
+
+  private checkAlignment(linear: number, size: number, user: boolean): void {
+    if (user && (linear & (size - 1)) !== 0) this.cpu.raise(S.AC_FAULT, 0);
+  }
+
+  private read(physical: number, size: AccessSize): number {
+    return physical < 0 ? 0xffffffff >>> (32 - 8 * size) : this.memory.read(physical, size);
+  }
+
+  private write(physical: number, size: AccessSize, value: number): void {
+    if (physical >= 0) this.memory.write(physical, size, value);
+  }
+
+  private slowLoad(linear: number, size: AccessSize, user: boolean): number {
+    if (this.alignmentChecks) this.checkAlignment(linear, size, user);
+    let value: number;
+    if ((linear & 0xfff) + size > 0x1000) {
+      // Both pages are translated before either is read: a read of a register may have effects.
+      const split = 0x1000 - (linear & 0xfff);
+      const low = this.translate(linear, false, user);
+      const high = this.translate((linear + split) | 0, false, user);
+      value = 0;
+      for (let i = 0; i < size; i++) {
+        const at = i < split ? (low < 0 ? -1 : low + i) : (high < 0 ? -1 : high + i - split);
+        value |= this.read(at, 1) << (8 * i);
+      }
+    } else {
+      value = this.read(this.translate(linear, false, user), size);
+    }
+    if (this.slowPages.size !== 0) this.reportSlow(linear, size, false);
+    return value;
+  }
+
+  private slowStore(linear: number, size: AccessSize, value: number, user: boolean): void {
+    if (this.alignmentChecks) this.checkAlignment(linear, size, user);
+    if ((linear & 0xfff) + size > 0x1000) {
+      const split = 0x1000 - (linear & 0xfff);
+      const low = this.translate(linear, true, user);
+      const high = this.translate((linear + split) | 0, true, user);
+      for (let i = 0; i < size; i++) {
+        const at = i < split ? (low < 0 ? -1 : low + i) : (high < 0 ? -1 : high + i - split);
+        this.write(at, 1, (value >>> (8 * i)) & 0xff);
+      }
+    } else {
+      this.write(this.translate(linear, true, user), size, value);
+    }
+    if (this.slowPages.size !== 0) this.reportSlow(linear, size, true);
+  }
+
+  private reportSlow(linear: number, size: number, write: boolean): void {
+    if (this.slowPages.has(linear >>> 12) || this.slowPages.has((linear + size - 1) >>> 12)) {
+      this.onSlowAccess(linear, size, write);
+    }
+  }
+
+  // hot: bench/boots.ts. The inlined copies in generated code take the same first branch.
+
+  load8(linear: number, user: boolean): number {
+    const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
+    if (page >= 0) return this.host.getUint8(page | (linear & 0xfff));
+    return this.slowLoad(linear, 1, user) & 0xff;
+  }
+
+  load16(linear: number, user: boolean): number {
+    const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
+    if (page >= 0 && (linear & 0xfff) <= 0xffe) {
+      return this.host.getUint16(page | (linear & 0xfff), true);
+    }
+    return this.slowLoad(linear, 2, user) & 0xffff;
+  }
+
+  load32(linear: number, user: boolean): number {
+    const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
+    if (page >= 0 && (linear & 0xfff) <= 0xffc) {
+      return this.host.getInt32(page | (linear & 0xfff), true);
+    }
+    return this.slowLoad(linear, 4, user) | 0;
+  }
+
+  store8(linear: number, value: number, user: boolean): void {
+    const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
+    if (page >= 0) this.host.setUint8(page | (linear & 0xfff), value);
+    else this.slowStore(linear, 1, value & 0xff, user);
+  }
+
+  store16(linear: number, value: number, user: boolean): void {
+    const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
+    if (page >= 0 && (linear & 0xfff) <= 0xffe) {
+      this.host.setUint16(page | (linear & 0xfff), value, true);
+    } else this.slowStore(linear, 2, value & 0xffff, user);
+  }
+
+  store32(linear: number, value: number, user: boolean): void {
+    const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
+    if (page >= 0 && (linear & 0xfff) <= 0xffc) {
+      this.host.setInt32(page | (linear & 0xfff), value, true);
+    } else this.slowStore(linear, 4, value >>> 0, user);
+  }
+
+  /** Raises what a write of `size` (1 to 4096) bytes would raise, and writes nothing. */
+  probeWrite(linear: number, size: number, user: boolean): void {
+    const table = TLB_WRITE + (user ? TLB_USER : 0);
+    const last = (linear + size - 1) | 0;
+    if (this.alignmentChecks && size <= 8) this.checkAlignment(linear, size, user);
+    if (this.tlb[(linear >>> 12) + table] < 0) this.translate(linear, true, user);
+    if ((last >>> 12) !== (linear >>> 12) && this.tlb[(last >>> 12) + table] < 0) {
+      this.translate(last & ~0xfff, true, user);
+    }
+  }
+}

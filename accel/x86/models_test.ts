@@ -1,0 +1,129 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { cpuHelp, MODEL_NAMES, parseCpuModel, signature } from "./models.ts";
+import { cpuid } from "./system/cpuid.ts";
+
+const message = (text: string) => assertThrows(() => parseCpuModel(text), RangeError).message;
+const has = (text: string, feature: Parameters<Set<string>["has"]>[0]) =>
+  (parseCpuModel(text).features as ReadonlySet<string>).has(feature);
+
+Deno.test("every model parses, in any case, and has its family's signature", () => {
+  assertEquals(MODEL_NAMES.map((name) => signature(parseCpuModel(name))), [
+    0x480,
+    0x543,
+    0x673,
+    0x6e8,
+    0x60fb1,
+  ]);
+  assertEquals(parseCpuModel("Pentium3").name, "pentium3");
+});
+
+Deno.test("models gain features from one to the next", () => {
+  let before: ReadonlySet<string> = new Set();
+  for (const name of ["486", "pentium", "pentium3", "max"]) {
+    const { features } = parseCpuModel(name);
+    for (const feature of before) assertEquals((features as Set<string>).has(feature), true);
+    before = features;
+  }
+  assertEquals(has("486", "tsc"), false);
+  assertEquals(has("pentium", "cmov"), false);
+  assertEquals(has("pentium3", "sse2"), false);
+  assertEquals(has("max", "sse3"), true);
+});
+
+Deno.test("switching a feature on brings what it needs, off takes along what needs it", () => {
+  assertEquals(has("pentium,+sse2", "sse"), true);
+  assertEquals(has("pentium,+sse2", "fxsr"), true);
+  assertEquals(has("max,-mmx", "sse3"), false);
+  assertEquals(has("max,-mmx", "fxsr"), true);
+  assertEquals(has("max,pni=off", "sse3"), false);
+  assertEquals(has("pentium3,sse2=on", "sse2"), true);
+  assertEquals(has("pentium3,-sse,+sse", "sse"), true);
+});
+
+Deno.test("contradictions, unknown names and malformed switches are errors that say so", () => {
+  assertEquals(
+    message("pentium3,+sse2,-mmx"),
+    'CPU model "pentium3,+sse2,-mmx" contradicts itself: sse2 needs mmx',
+  );
+  assertEquals(
+    message("pentum3"),
+    'unknown CPU model "pentum3" (did you mean "pentium3"?); known models: 486 pentium pentium3 max qemu64',
+  );
+  assertEquals(
+    message("max,+ssse2").startsWith('unknown CPU feature "ssse2" (did you mean "sse2"?)'),
+    true,
+  );
+  assertEquals(message("max,sse").startsWith('cannot read "sse"'), true);
+  assertEquals(message("max,").startsWith('cannot read ""'), true);
+  assertEquals(message("max,+apic").includes("no local APIC"), true);
+  assertEquals(message("").startsWith('unknown CPU model ""'), true);
+  parseCpuModel("max,-apic");
+});
+
+Deno.test("help lists every model and feature", () => {
+  const text = cpuHelp();
+  for (const word of [...MODEL_NAMES, ...parseCpuModel("max").features]) {
+    assertEquals(text.includes(`  ${word} `), true, word);
+  }
+});
+
+const string = (words: number[]) =>
+  words.map((w) => String.fromCharCode(w & 255, (w >>> 8) & 255, (w >>> 16) & 255, w >>> 24))
+    .join("");
+
+Deno.test("CPUID names vendor, signature and features", () => {
+  const model = parseCpuModel("pentium3");
+  const [max, ebx, ecx, edx] = cpuid(model, 0, 0);
+  assertEquals([max, string([ebx, edx, ecx])], [2, "GenuineIntel"]);
+  assertEquals(cpuid(model, 1, 0), [0x673, 0, 0, 0x0383f9ff & ~(1 << 9)]);
+  assertEquals(cpuid(parseCpuModel("486"), 1, 0), [0x480, 0, 0, 0xb]);
+  assertEquals(cpuid(parseCpuModel("max"), 1, 0)[2], 1);
+  assertEquals(cpuid(parseCpuModel("max,-clflush"), 1, 0)[1], 0);
+});
+
+Deno.test("CPUID beyond the highest leaf answers with the highest basic one", () => {
+  const model = parseCpuModel("pentium3");
+  assertEquals(cpuid(model, 9, 0), cpuid(model, 2, 0));
+  assertEquals(cpuid(model, 0x80000000, 0), cpuid(model, 2, 0));
+  const max = parseCpuModel("max");
+  assertEquals(cpuid(max, 0x80000005, 0), cpuid(max, 4, 0));
+});
+
+Deno.test("CPUID gives max a brand string and cache parameters", () => {
+  const max = parseCpuModel("max");
+  assertEquals(cpuid(max, 0x80000000, 0)[0] >>> 0, 0x80000004);
+  const text = string([2, 3, 4].flatMap((n) => cpuid(max, 0x80000000 + n, 0)));
+  assertEquals(text, "Compy virtual CPU".padEnd(48, "\0"));
+  const sizes = [0, 1, 2, 3].map((n) => {
+    const [eax, ebx, ecx] = cpuid(max, 4, n);
+    return [eax & 0x1f, ((ebx >>> 22) + 1) * ((ebx & 0xfff) + 1) * (ecx + 1)];
+  });
+  assertEquals(sizes.slice(0, 3), [[1, 32768], [2, 32768], [3, 2 << 20]]);
+  assertEquals(sizes[3][0], 0);
+});
+
+Deno.test("CPUID of qemu64 names long mode, its address sizes and AMD", () => {
+  const model = parseCpuModel("qemu64");
+  const [max, ebx, ecx, edx] = cpuid(model, 0, 0);
+  assertEquals([max, string([ebx, edx, ecx])], [7, "AuthenticAMD"]);
+  assertEquals(cpuid(model, 0x80000000, 0)[0] >>> 0, 0x80000008);
+  const [signed, , lahf, features] = cpuid(model, 0x80000001, 0);
+  // Long mode, NX, SYSCALL, and what leaf 1 says as well.
+  const repeated = cpuid(model, 1, 0)[3] & 0x0183f3ff;
+  assertEquals([signed, lahf, features], [0x60fb1, 1, 0x20100800 | repeated]);
+  assertEquals(cpuid(model, 0x80000008, 0), [0x3028, 0, 0, 0]);
+  assertEquals(cpuid(model, 7, 0), [0, 0, 0, 0]);
+  assertEquals(cpuid(parseCpuModel("qemu64,+smap,+smep,+fsgsbase,+umip"), 7, 0), [
+    0,
+    0x100081,
+    4,
+    0,
+  ]);
+});
+
+Deno.test("long mode brings what 64-bit code takes for granted", () => {
+  assertEquals(has("pentium3,+lm", "sse2"), true);
+  assertEquals(has("max,+lm", "syscall"), true);
+  assertEquals(has("qemu64,-lm", "cx16"), false);
+  assertEquals(has("qemu64,-sse2", "lm"), false);
+});
