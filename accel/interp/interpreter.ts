@@ -1,0 +1,617 @@
+/** The interpreter: pre-decoded instructions, executed one record at a time. The reference for all engines. */
+import { checkState, type State, StateError } from "../../core/chip.ts";
+import type {
+  Cpu,
+  CpuActivity,
+  CpuRegisters,
+  ExecutedInstruction,
+} from "../../core/machine/cpu.ts";
+import { type CpuBus, FAULT, X86 } from "../x86/cpu.ts";
+import { Decoder, MAX_LENGTH } from "../x86/decoder.ts";
+import { LONG_USER } from "../x86/long_mmu.ts";
+import { TLB_USER } from "../x86/mmu.ts";
+import type { CpuModel } from "../x86/models.ts";
+import * as S from "../x86/state.ts";
+import { afterInstruction, checkInstructionBreakpoint, hasDebugWork } from "../x86/system/debug.ts";
+import { deliverExternal, deliverFault, deliverNmi } from "../x86/system/interrupts.ts";
+import { initState, resetState, resumeState } from "../x86/system/reset.ts";
+import { ROWS } from "../x86/table.ts";
+import type { AddressForm, InterpVariant } from "./binder.ts";
+import { CodeCache, MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "./code_cache.ts";
+import { recentInstructions } from "./history.ts";
+import { HOT_FORMS } from "./hot_forms.ts";
+import { loopSource } from "./loop.ts";
+import { Operations } from "./operations.ts";
+import {
+  CS_CHECK,
+  CURRENT,
+  FIRST_STEP,
+  LINK_FROM,
+  LONG_BASE,
+  LOOKUP_PLACE,
+  MODE_BASE,
+  PAGE_IP,
+  PAGE_IP_HI,
+  PLACE_END,
+  RECORD,
+  RING_AT,
+  RING_SIZE,
+  STEPS,
+  TLB_BASE,
+} from "./record.ts";
+import { warmUp } from "./warm_up.ts";
+
+/** D/B bit of a segment's access rights. */
+const ATTR_BIG = 0x4000;
+
+/** Instructions run between two returns to the dispatcher, so that V8 enters optimised code at the function's entry. */
+const STRETCH = 100_000;
+
+/** A processor whose instructions are interpreted. */
+export class Interpreter implements Cpu {
+  readonly name = "cpu";
+  /** Registers, memory and faults; tests and debuggers reach in here. */
+  readonly x86: X86;
+  private readonly R: Int32Array;
+  private readonly code: CodeCache;
+  private readonly operations: Operations;
+  private readonly branches = new Int32Array(RING_SIZE);
+  private readonly loop: (p: number, pEnd: number) => void;
+  private readonly longLoop: (p: number, pEnd: number) => void;
+
+  /** Instructions that will have been executed when the slice ends. */
+  private target = 0;
+  /** Instructions left in the slice: outside the loop all of them, inside those cut off by {@linkcode Interpreter.interruptLoop}. */
+  private left = 0;
+  private inLoop = false;
+  private intr = false;
+  private nmiPending = false;
+  /** Mode bits that {@linkcode Interpreter.updateMode} found. */
+  private mode = 0;
+  /** Base of CS when {@linkcode Interpreter.updateMode} last looked. */
+  private codeBase = 0;
+  /** Number of the record that {@linkcode Interpreter.stepPlace} used last. */
+  private step = 0;
+  /** Iterations of a repeated string instruction that may pass as one: 1 where each is looked at. */
+  private mostIterations = Infinity;
+  /** Set by the slow lookup: the next instruction must be stepped from a copy of its bytes. */
+  private mustStep = false;
+
+  constructor(bus: CpuBus, model: CpuModel) {
+    this.x86 = new X86(bus, model);
+    const { R, mmu, mmu64 } = this.x86;
+    this.R = R;
+    const decoder = new Decoder(ROWS, (feature) => model.features.has(feature));
+    this.code = new CodeCache(this.x86, decoder);
+    this.operations = new Operations(this.x86, this.code);
+    this.code.operations = this.operations;
+    this.operations.iterationBudget = () => Math.min(this.mostIterations, this.remaining());
+    mmu.onFlush = () => this.interruptLoop();
+    mmu64.onFlush = () => this.interruptLoop();
+    const variants = this.hotVariants(decoder);
+    this.loop = this.makeLoop(variants, false);
+    this.longLoop = this.makeLoop(variants, true);
+    warmUp(this.x86, this.code, this.loop, variants);
+    this.reset();
+  }
+
+  /** A form that each hot key stands for. */
+  private hotVariants(decoder: Decoder): Map<string, InterpVariant> {
+    const variants = new Map<string, InterpVariant>(), wanted = new Set(HOT_FORMS);
+    const suffixes = [["", true, false], [" flat", true, false], [" any", false, false], [
+      " long",
+      true,
+      true,
+    ]] as const;
+    for (const form of decoder.forms) {
+      for (const operandSize of [16, 32, 64] as const) {
+        for (
+          const address of ["none", "base", "index", "absolute", "rip", "checked"] as AddressForm[]
+        ) {
+          for (const [suffix, flat, long] of suffixes) {
+            const key =
+              `${form.row.opcode}|${form.row.operands}|${operandSize}|${address}${suffix}`;
+            if (!wanted.has(key)) continue;
+            variants.set(key, {
+              form,
+              operandSize,
+              memory: address !== "none",
+              long,
+              address,
+              flat,
+            });
+          }
+        }
+      }
+    }
+    return variants;
+  }
+
+  private makeLoop(
+    variants: ReadonlyMap<string, InterpVariant>,
+    long: boolean,
+  ): (p: number, pEnd: number) => void {
+    const scope: Record<string, unknown> = {
+      ...(long ? this.operations.longScope : this.operations.scope),
+      H: this.operations.handlers,
+      AFTER: this.operations.after,
+      M: this.code.places,
+      PG: this.code.pages,
+      B: this.branches,
+      lookup: () => long ? this.lookup64() : this.lookup(),
+      cross: (p: number) => this.cross(p),
+    };
+    const names = Object.keys(scope);
+    const source = loopSource(this.operations.hotBodies((key) => variants.get(key), long), long);
+    return new Function(...names, source)(...names.map((name) => scope[name]));
+  }
+
+  reset(): void {
+    resetState(this.x86);
+    this.left = 0;
+    this.nmiPending = false;
+    this.branches.fill(0);
+  }
+
+  init(): void {
+    initState(this.x86);
+    this.interruptLoop();
+  }
+
+  // The slice.
+
+  /** Instructions of the slice that are not executed yet, the current one included. */
+  private remaining(): number {
+    if (!this.inLoop) return this.left;
+    const R = this.R;
+    return ((R[PLACE_END] - R[CURRENT]) >> 3) + this.left - this.x86.iterations;
+  }
+
+  get instructions(): number {
+    return this.target - this.remaining();
+  }
+
+  shortenSlice(count: number): void {
+    const remaining = this.remaining(), keep = Math.max(count, this.inLoop ? 1 : 0);
+    if (keep >= remaining) return;
+    this.target -= remaining - keep;
+    if (this.inLoop) {
+      const R = this.R, owed = keep + this.x86.iterations;
+      const now = Math.min(owed, (R[PLACE_END] - R[CURRENT]) >> 3);
+      R[PLACE_END] = R[CURRENT] + now * RECORD;
+      this.left = owed - now;
+      this.x86.attention = true;
+    } else this.left = keep;
+  }
+
+  endSlice(): void {
+    this.shortenSlice(0);
+  }
+
+  /** Makes the loop come back after the current instruction, the budget kept: interrupts, modes or translations changed. */
+  private interruptLoop(): void {
+    this.x86.attention = true;
+    if (!this.inLoop) return;
+    const R = this.R, soon = R[CURRENT] + RECORD;
+    if (R[PLACE_END] <= soon) return;
+    this.left += (R[PLACE_END] - soon) >> 3;
+    R[PLACE_END] = soon;
+  }
+
+  run(limit: number): void {
+    const { R, x86 } = this;
+    this.target += limit - this.left;
+    this.left = limit;
+    // One instruction at least comes between two interrupts, so that time always moves.
+    let fresh = true;
+    while (this.left > 0) {
+      if (R[S.ACTIVITY] === 2) break;
+      if (fresh && R[S.SHADOW] === 0 && this.deliverPending()) {
+        fresh = false;
+        continue;
+      }
+      if (R[S.ACTIVITY] !== 0) break;
+      fresh = true;
+      if (hasDebugWork(x86)) {
+        this.debugStep();
+        continue;
+      }
+      R[S.EFLAGS] &= ~S.RF;
+      const shadow = R[S.SHADOW] !== 0;
+      R[S.SHADOW] = 0;
+      if (shadow) {
+        // The shadow of STI, POP SS and MOV SS covers one instruction, however it is executed.
+        this.execute(1, this.left === 1);
+        if (this.mustStep) this.execute(1);
+      } else this.execute(Math.min(this.left, STRETCH));
+    }
+    // What was not executed is not owed.
+    this.target -= this.left;
+    this.left = 0;
+  }
+
+  private deliverPending(): boolean {
+    const { R, x86 } = this;
+    if (this.nmiPending && R[S.NMI_BLOCKED] === 0) {
+      this.nmiPending = false;
+      R[S.ACTIVITY] = 0;
+      deliverNmi(x86, x86.repeating);
+      return true;
+    }
+    if (this.intr && (R[S.EFLAGS] & S.IF) !== 0) {
+      R[S.ACTIVITY] = 0;
+      deliverExternal(x86, x86.bus.acknowledge(), x86.repeating);
+      return true;
+    }
+    return false;
+  }
+
+  /** One instruction with breakpoints and single-step traps around it. */
+  private debugStep(): void {
+    const { R, x86 } = this;
+    const linear = (R[S.SEG_BASE + S.CS] + R[S.RIP]) | 0;
+    if (checkInstructionBreakpoint(x86, linear)) {
+      this.left--;
+      return;
+    }
+    R[S.SHADOW] = 0;
+    const from = R[S.RIP];
+    if (this.execute(1)) {
+      afterInstruction(x86, x86.repeat !== 0 && R[S.RIP] === from && R[S.INSN_IP] === from);
+    }
+  }
+
+  /**
+   * Runs the loop for up to `count` instructions; false if it ended with a fault, which is then delivered.
+   *
+   * @param alone whether the instruction is decoded anew, without use of the code cache
+   */
+  private execute(count: number, alone = count === 1): boolean {
+    const { R, x86 } = this;
+    this.updateMode();
+    R[LINK_FROM] = 0;
+    x86.attention = false;
+    x86.repeating = false;
+    let place: number = LOOKUP_PLACE;
+    if (this.mustStep) {
+      this.mustStep = false;
+      count = 1;
+      alone = true;
+    }
+    this.mostIterations = count === 1 ? 1 : Infinity;
+    this.left -= count;
+    this.inLoop = true;
+    R[CURRENT] = place;
+    R[PLACE_END] = place + count * RECORD;
+    x86.iterations = 0;
+    try {
+      if (alone) {
+        place = this.stepPlace();
+        this.note(place);
+        R[PLACE_END] = place + RECORD;
+        R[CURRENT] = place;
+      }
+      if (R[S.LONG] !== 0) this.longLoop(place, R[PLACE_END]);
+      else this.loop(place, R[PLACE_END]);
+      this.leaveLoop(R[CURRENT] - RECORD);
+      return true;
+    } catch (thrown) {
+      if (thrown !== FAULT) {
+        this.inLoop = false;
+        throw thrown;
+      }
+      const p = R[CURRENT];
+      R[S.INSN_IP] = p === LOOKUP_PLACE ? R[S.RIP] : Operations.ipOf(R, this.code.records, p);
+      R[S.INSN_IP_HI] = R[S.LONG] === 0
+        ? 0
+        : p === LOOKUP_PLACE
+        ? R[S.RIP + 1]
+        : this.highOf(R[S.INSN_IP]);
+      // A fault counts as an instruction, or a handler that faults at once would stop time.
+      const iterations = x86.iterations;
+      x86.iterations = 0;
+      this.leaveLoop(p);
+      this.left -= iterations + 1;
+      deliverFault(x86);
+      return false;
+    }
+  }
+
+  /** Enters a place into the branch ring, as the loop does. */
+  private note(place: number): void {
+    this.R[RING_AT]++;
+    this.branches[this.R[RING_AT] & (RING_SIZE - 1)] = place;
+  }
+
+  /** Takes stock when the loop was left; `last` is the record executed last. */
+  private leaveLoop(last: number): void {
+    const { R, x86 } = this;
+    this.left += (R[PLACE_END] - R[CURRENT]) >> 3;
+    this.inLoop = false;
+    if (R[CURRENT] !== LOOKUP_PLACE) this.note(last);
+    R[CURRENT] = LOOKUP_PLACE;
+    if (x86.iterations > 1) this.left -= x86.iterations - 1;
+    x86.iterations = 0;
+  }
+
+  /** High half of the address of an instruction in the current page, by its low half. */
+  private highOf(ip: number): number {
+    const { R } = this;
+    return R[PAGE_IP_HI] + ((ip >>> 0) < (R[PAGE_IP] >>> 0) ? 1 : 0);
+  }
+
+  /** What code means now: sizes, flatness, privilege. */
+  private updateMode(): void {
+    const { R } = this;
+    if (R[S.LONG] !== 0) {
+      this.mode = MODE_LONG;
+      R[MODE_BASE] = this.code.modeBase(MODE_LONG);
+      R[LONG_BASE] = R[S.CPL] === 3 ? LONG_USER : 0;
+      R[CS_CHECK] = 0;
+      return;
+    }
+    const flatCode = R[S.SEG_FLAT + S.CS] === 1;
+    const flat = flatCode && R[S.SEG_FLAT + S.DS] === 1 && R[S.SEG_FLAT + S.ES] === 1 &&
+      R[S.SEG_FLAT + S.SS] === 1 && (R[S.SEG_ATTR + S.SS] & ATTR_BIG) !== 0;
+    this.mode = ((R[S.SEG_ATTR + S.CS] & ATTR_BIG) !== 0 ? MODE_BIG : 0) | (flat ? MODE_FLAT : 0) |
+      ((R[S.CR0] & S.CR0_PE) !== 0 && (R[S.EFLAGS] & S.VM) === 0 ? MODE_PROTECTED : 0);
+    R[MODE_BASE] = this.code.modeBase(this.mode);
+    R[TLB_BASE] = R[S.CPL] === 3 ? TLB_USER : 0;
+    // Compatibility mode translates through the long-mode tables: its lookups take the slow path.
+    R[CS_CHECK] = flatCode && !this.x86.longActive ? 0 : 1;
+    // A page's start as an offset in CS means nothing in another CS.
+    if (R[S.SEG_BASE + S.CS] !== this.codeBase) {
+      this.codeBase = R[S.SEG_BASE + S.CS];
+      R[PAGE_IP] = -1;
+    }
+  }
+
+  /** The slow lookup of RIP: a place, or 0 when the instruction must be stepped. May raise. */
+  private lookup(): number {
+    const { R, x86 } = this;
+    const ip = R[S.RIP] >>> 0, base = R[S.SEG_BASE + S.CS];
+    const linear = (base + ip) | 0;
+    const limit = R[S.SEG_LIMIT + S.CS] >>> 0;
+    if (ip > limit) x86.raise(S.GP, 0);
+    const offset = linear & 0xfff;
+    // The records of a page do not look at the limit: where it lies within the page they are not used.
+    const host = ip - offset + 0xfff > limit ? -1 : this.fetchPage(ip, 0);
+    if (host < 0) {
+      this.mustStep = true;
+      this.interruptLoop();
+      return 0;
+    }
+    this.enterPage(ip - offset, 0);
+    R[LINK_FROM] = 0;
+    const place = this.code.find(host, offset, this.mode);
+    this.note(place);
+    return place;
+  }
+
+  /** The slow lookup in 64-bit code. */
+  private lookup64(): number {
+    const { R, x86 } = this;
+    const ip = R[S.RIP], offset = ip & 0xfff;
+    const linear = R[S.RIP + 1] * 0x100000000 + (ip >>> 0);
+    const host = x86.mmu64.fetchPage(linear, R[S.CPL] === 3);
+    if (host < 0) {
+      this.mustStep = true;
+      this.interruptLoop();
+      return 0;
+    }
+    this.enterPage(ip - offset, R[S.RIP + 1]);
+    R[LINK_FROM] = 0;
+    const place = this.code.find(host, offset, this.mode);
+    this.note(place);
+    return place;
+  }
+
+  /** Notes the page that code runs in from here on, by its start's offset in CS. */
+  private enterPage(low: number, high: number): void {
+    const { R } = this;
+    if (R[PAGE_IP] !== (low | 0)) this.note(-1 - (R[PAGE_IP] >>> 12));
+    R[PAGE_IP] = low;
+    R[PAGE_IP_HI] = high;
+  }
+
+  /** Host offset of the page of code at an offset in CS, or negative. Raises #PF. */
+  private fetchPage(low: number, high: number): number {
+    const { R, x86 } = this, user = R[S.CPL] === 3;
+    if (R[S.LONG] !== 0) return x86.mmu64.fetchPage(high * 0x100000000 + (low >>> 0), user);
+    const linear = (R[S.SEG_BASE + S.CS] + low) | 0;
+    return x86.longActive
+      ? x86.mmu64.fetchPage(linear >>> 0, user)
+      : x86.mmu.fetchPage(linear, user);
+  }
+
+  /** The place of a record made of the instruction at RIP, for executing it alone. May raise. */
+  private stepPlace(): number {
+    const { R, x86 } = this;
+    const long = R[S.LONG] !== 0;
+    const ip = R[S.RIP] >>> 0,
+      high = long ? R[S.RIP + 1] : 0,
+      base = long ? 0 : R[S.SEG_BASE + S.CS];
+    const limit = long ? Infinity : R[S.SEG_LIMIT + S.CS] >>> 0;
+    if (ip > limit) x86.raise(S.GP, 0);
+    const bytes = new Uint8Array(MAX_LENGTH + 1);
+    const offset = (base + ip) & 0xfff;
+    this.enterPage(ip - offset, high);
+    this.step = (this.step + 1) % STEPS;
+    const place = FIRST_STEP + this.step * 2 * RECORD;
+    for (let length = 0; length < bytes.length;) {
+      if (ip + length > limit) x86.raise(S.GP, 0);
+      const at = ip + length, carried = at >= 0x100000000 && long ? high + 1 : high;
+      const within = (base + at) & 0xfff;
+      const host = this.fetchPage(at | 0, carried);
+      const room = Math.min(0x1000 - within, bytes.length - length, limit - ip - length + 1);
+      for (let i = 0; i < room; i++) {
+        bytes[length + i] = host < 0
+          ? x86.load8(long ? carried * 0x100000000 + ((at + i) >>> 0) : (base + at + i) | 0)
+          : x86.bus.memory.host.bytes[host + within + i];
+      }
+      length += room;
+      if (this.code.encodeBytes(place, bytes, length, offset, this.mode)) return place;
+    }
+    return x86.raise(S.GP, 0);
+  }
+
+  /** The place of an instruction that ends in the next page, or 0 when it must be stepped. May raise. */
+  private cross(p: number): number {
+    const { R, code } = this;
+    let place = -1;
+    // Where CS has a limit, and where no memory lies, byte by byte: the next page may be none of its.
+    if (R[CS_CHECK] === 0) {
+      const page = R[PAGE_IP], after = (page + 0x1000) | 0;
+      const next = this.fetchPage(after, R[PAGE_IP_HI] + (after === 0 ? 1 : 0));
+      const host = this.fetchPage(page, R[PAGE_IP_HI]);
+      if (next >= 0 && host >= 0) place = code.cross(p, host, next, this.mode);
+    }
+    if (place < 0) {
+      this.mustStep = true;
+      this.interruptLoop();
+      return 0;
+    }
+    return place;
+  }
+
+  // The rest of `Cpu`.
+
+  get activity(): CpuActivity {
+    return (["running", "halted", "shutdown"] as const)[this.R[S.ACTIVITY]];
+  }
+
+  get interruptsEnabled(): boolean {
+    return (this.R[S.EFLAGS] & S.IF) !== 0;
+  }
+
+  setIntr(level: boolean): void {
+    this.intr = level;
+    if (level) this.interruptLoop();
+  }
+
+  nmi(): void {
+    this.nmiPending = true;
+    this.interruptLoop();
+  }
+
+  setA20(enabled: boolean): void {
+    this.x86.mmu.setA20(enabled);
+  }
+
+  get location(): { cs: number; ip: number; linear: number } {
+    const { R } = this;
+    const p = R[CURRENT];
+    const inside = this.inLoop && p !== LOOKUP_PLACE;
+    const ip = inside ? Operations.ipOf(R, this.code.records, p) : R[S.RIP];
+    const cs = R[S.SEG_SEL + S.CS] & 0xffff;
+    if (R[S.LONG] !== 0) {
+      const linear = (inside ? this.highOf(ip) : R[S.RIP + 1]) * 0x100000000 + (ip >>> 0);
+      return { cs, ip: linear, linear };
+    }
+    return { cs, ip: ip >>> 0, linear: (R[S.SEG_BASE + S.CS] + ip) >>> 0 };
+  }
+
+  registers(): CpuRegisters {
+    const { R } = this;
+    const registers: CpuRegisters = {};
+    const wide = (at: number) =>
+      BigInt.asUintN(64, (BigInt(R[at + 1]) << 32n) | BigInt(R[at] >>> 0));
+    const names = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
+    if (this.x86.longActive) {
+      names.forEach((name, n) => registers[`r${name}`] = wide(n * 2));
+      for (let n = 8; n < S.GPR_COUNT; n++) registers[`r${n}`] = wide(n * 2);
+      registers.rip = BigInt.asUintN(64, BigInt(this.location.ip));
+    } else {
+      names.forEach((name, n) => registers[`e${name}`] = R[n * 2] >>> 0);
+      registers.eip = this.location.ip;
+    }
+    registers.eflags = S.readEflags(R) >>> 0;
+    ["es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"].forEach((name, n) =>
+      registers[name] = R[S.SEG_SEL + n] & 0xffff
+    );
+    registers.cr0 = R[S.CR0] >>> 0;
+    if (this.x86.longActive) {
+      registers.cr2 = wide(S.CR2);
+      registers.cr3 = wide(S.CR3);
+      registers.efer = R[S.EFER] >>> 0;
+    } else {
+      registers.cr2 = R[S.CR2] >>> 0;
+      registers.cr3 = R[S.CR3] >>> 0;
+    }
+    registers.cr4 = R[S.CR4] >>> 0;
+    registers.cpl = R[S.CPL];
+    return registers;
+  }
+
+  recent(count: number): ExecutedInstruction[] {
+    const { R } = this;
+    const bits = this.mode === MODE_LONG ? 64 : (this.mode & MODE_BIG) !== 0 ? 32 : 16;
+    const base = bits === 64 ? 0 : R[S.SEG_BASE + S.CS];
+    const executed = recentInstructions(R, this.code.records, this.branches, count, this.inLoop);
+    return executed.map(({ ip, length }) => {
+      // The history keeps low halves: code of one moment lies in one half.
+      const linear = bits === 64 ? R[PAGE_IP_HI] * 0x100000000 + (ip >>> 0) : (base + ip) >>> 0;
+      return {
+        cs: R[S.SEG_SEL + S.CS] & 0xffff,
+        ip: bits === 64 ? linear : ip >>> 0,
+        linear,
+        bytes: this.peekLinear(linear, length) ?? new Uint8Array(),
+        bits,
+      };
+    });
+  }
+
+  peekLinear(address: number, length: number): Uint8Array | undefined {
+    const { x86 } = this;
+    return x86.longActive
+      ? x86.mmu64.peekBytes(address, length)
+      : x86.mmu.peekBytes(address, length);
+  }
+
+  /** Drops all pre-decoded code, as when memory was changed behind the machine's back. */
+  flushCode(): void {
+    this.code.flush();
+  }
+
+  /** Executed records by form, for profiles: what `count` instructions from here on would use. Slow. */
+  profile(count: number, tally: Map<string, number>): void {
+    const names = this.operations.names(), C = this.code.records;
+    for (let i = 0; i < count; i++) {
+      this.run(1);
+      const key = names.get(C[FIRST_STEP + this.step * 2 * RECORD]) ?? "?";
+      tally.set(key, (tally.get(key) ?? 0) + 1);
+    }
+  }
+
+  snapshot(): State {
+    return {
+      registers: new Uint8Array(this.x86.R.slice(0, S.ENGINE).buffer),
+      pdptes: [...this.x86.mmu.pdptes],
+      a20: this.x86.mmu.a20,
+      intr: this.intr,
+      nmiPending: this.nmiPending,
+      repeating: this.x86.repeating,
+      instructions: this.instructions,
+      msrs: this.x86.msrs.snapshot(),
+    };
+  }
+
+  restore(state: State): void {
+    checkState(this.name, state, this.snapshot());
+    const pdptes = state.pdptes as number[];
+    if (pdptes.length !== 8) throw new StateError(this.name, "state.pdptes must have 8 words");
+    const { x86 } = this;
+    x86.msrs.restore(state.msrs as State);
+    x86.R.set(new Int32Array((state.registers as Uint8Array).slice().buffer));
+    x86.mmu.pdptes.set(pdptes);
+    x86.mmu.setA20(state.a20 as boolean);
+    this.intr = state.intr as boolean;
+    this.nmiPending = state.nmiPending as boolean;
+    x86.repeating = state.repeating as boolean;
+    this.target = state.instructions as number;
+    this.left = 0;
+    this.branches.fill(0);
+    resumeState(x86);
+    this.code.flush();
+  }
+}

@@ -1,0 +1,157 @@
+import { assertEquals } from "@std/assert";
+import * as S from "../x86/state.ts";
+import { testMachine } from "./testing.ts";
+
+// mov ecx,1000; L: call f; dec ecx; jnz L; hlt; f: push eax; pop eax; ret
+const CALLS = [
+  0xb9,
+  0xe8,
+  0x03,
+  0,
+  0,
+  0xe8,
+  4,
+  0,
+  0,
+  0,
+  0x49,
+  0x75,
+  0xf8,
+  0xf4,
+  0x50,
+  0x58,
+  0xc3,
+];
+
+Deno.test("Interpreter counts every instruction once, in whatever slices it runs", () => {
+  for (const slice of [1, 2, 7, 1000, 1e6]) {
+    const { cpu, put } = testMachine();
+    put(0x1000, ...CALLS);
+    while (cpu.activity === "running") cpu.run(slice);
+    assertEquals(cpu.instructions, 1 + 6 * 1000 + 1, `slices of ${slice}`);
+  }
+});
+
+Deno.test("Interpreter reaches the same state in one slice and in single steps", () => {
+  const whole = testMachine(), steps = testMachine();
+  for (const { put } of [whole, steps]) put(0x1000, ...CALLS);
+  whole.cpu.run(4321);
+  for (let i = 0; i < 4321; i++) steps.cpu.run(1);
+  assertEquals(steps.cpu.snapshot(), whole.cpu.snapshot());
+});
+
+Deno.test("Interpreter ends the slice on the instruction that a device asks it to", () => {
+  const { cpu, ports, put, R } = testMachine();
+  // L: inc eax; out 80h, al; jmp L
+  put(0x1000, 0x40, 0xe6, 0x80, 0xeb, 0xfb);
+  let seen = 0, location = 0;
+  ports.claim("probe", 0x80, 1, {
+    read: () => 0,
+    write: (_offset, _size, value) => {
+      if (value !== 5) return;
+      seen = cpu.instructions;
+      location = cpu.location.ip;
+      cpu.endSlice();
+    },
+  });
+  cpu.run(1000);
+  assertEquals([seen, cpu.instructions, R[S.RAX], location], [13, 14, 5, 0x1001]);
+});
+
+Deno.test("Interpreter counts each iteration of a repeated string instruction and resumes it", () => {
+  const { cpu, memory, put, R } = testMachine();
+  // rep movsb; hlt
+  put(0x1000, 0xf3, 0xa4, 0xf4);
+  put(0x2000, ...Array.from({ length: 100 }, (_, i) => i));
+  R[S.RCX] = 100;
+  R[S.RSI] = 0x2000;
+  R[S.RDI] = 0x3000;
+  cpu.run(30);
+  assertEquals([
+    cpu.instructions,
+    R[S.RCX],
+    R[S.RIP],
+    memory.read(0x301d, 1),
+    memory.read(0x301e, 1),
+  ], [
+    30,
+    70,
+    0x1000,
+    29,
+    0,
+  ]);
+  cpu.run(1000);
+  assertEquals([cpu.instructions, R[S.RCX], cpu.activity, memory.read(0x3063, 1)], [
+    101,
+    0,
+    "halted",
+    99,
+  ]);
+});
+
+Deno.test("Interpreter executes what a store just wrote into the next instruction", () => {
+  const { cpu, put, R } = testMachine();
+  // mov byte [100Ch], 42h; nop; nop; nop; nop; nop; inc eax -> inc edx; hlt
+  put(0x1000, 0xc6, 0x05, 0x0c, 0x10, 0, 0, 0x42, 0x90, 0x90, 0x90, 0x90, 0x90, 0x40, 0xf4);
+  const edx = R[S.RDX];
+  cpu.run(100);
+  assertEquals([R[S.RAX], R[S.RDX] - edx], [0, 1]);
+});
+
+Deno.test("Interpreter sees code changed through another mapping and by a bus master", () => {
+  const { cpu, put, R } = testMachine();
+  put(0x1000, 0x40, 0xeb, 0xfd); // L: inc eax; jmp L
+  cpu.run(10);
+  put(0x1000, 0x48); // dec eax
+  cpu.run(10);
+  assertEquals(R[S.RAX], 0);
+});
+
+Deno.test("Interpreter takes an interrupt before the next instruction, and one instruction after STI", () => {
+  const { cpu, memory, put, R } = testMachine({ bits: 16 });
+  memory.write(0x20 * 4, 4, 0x2000); // vector 20h at 0000:2000
+  put(0x1000, 0xfb, 0x40, 0x40, 0xeb, 0xfe); // sti; inc ax; inc ax; jmp $
+  put(0x2000, 0xf4);
+  cpu.setIntr(true);
+  cpu.run(100);
+  assertEquals([R[S.RAX] & 0xffff, cpu.activity, cpu.instructions], [1, "halted", 3]);
+});
+
+Deno.test("Interpreter lets one instruction follow STI where instructions are stepped", () => {
+  const { cpu, memory, put, R } = testMachine({ bits: 16 });
+  R[S.SEG_LIMIT + S.CS] = 0x1fff - 0x800; // The page of the code is not CS's to its end.
+  put(0x1000, 0xfb, 0x40, 0x40, 0xeb, 0xfe); // sti; inc ax; inc ax; jmp $
+  put(0x1100, 0xf4);
+  memory.write(0x20 * 4, 4, 0x1100);
+  cpu.setIntr(true);
+  cpu.run(100);
+  assertEquals([R[S.RAX] & 0xffff, cpu.activity, cpu.instructions], [1, "halted", 3]);
+});
+
+Deno.test("Interpreter tells the instructions executed last, a faulting one included", () => {
+  const { cpu, put, R } = testMachine({ bits: 16 });
+  R[S.IDTR_LIMIT] = 0;
+  put(0x1000, 0x40, 0xeb, 0x03); // inc ax; jmp 1006h
+  put(0x1006, 0x43, 0x0f, 0x0b); // inc bx; ud2
+  cpu.run(100);
+  assertEquals(cpu.activity, "shutdown");
+  assertEquals(cpu.recent(4).map((i) => i.ip), [0x1000, 0x1001, 0x1006, 0x1007]);
+});
+
+Deno.test("Interpreter tells the last instructions also when they were stepped one by one", () => {
+  const { cpu, put } = testMachine();
+  put(0x1000, ...CALLS);
+  for (let i = 0; i < 6; i++) cpu.run(1);
+  assertEquals(cpu.recent(5).map((i) => i.ip), [0x1005, 0x100e, 0x100f, 0x1010, 0x100a]);
+});
+
+Deno.test("Interpreter restores a snapshot and goes on as if nothing had happened", () => {
+  const a = testMachine(), b = testMachine();
+  for (const { put } of [a, b]) put(0x1000, ...CALLS);
+  a.cpu.run(1234);
+  b.memory.writeBlock(0x7000, a.memory.host.bytes.slice(0x7000, 0x8000));
+  b.cpu.restore(a.cpu.snapshot());
+  a.cpu.run(2222);
+  b.cpu.run(2222);
+  assertEquals(b.cpu.snapshot(), a.cpu.snapshot());
+});

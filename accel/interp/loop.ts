@@ -1,0 +1,112 @@
+/** The text of the interpreter's loop: dispatch, lookup, and the hot forms in one switch. */
+import { LONG_FETCH } from "../x86/long_mmu.ts";
+import * as S from "../x86/state.ts";
+import {
+  CS_CHECK,
+  CURRENT,
+  F_LINK,
+  F_PLACE,
+  F_REG,
+  LINK_FROM,
+  LONG_BASE,
+  LOOKUP_PLACE,
+  MODE_BASE,
+  OP_CROSS,
+  OP_GOTO,
+  OP_LOOKUP,
+  OP_RESYNC,
+  PAGE_IP,
+  PAGE_IP_HI,
+  PLACE_END,
+  RECORD,
+  RING_AT,
+  RING_SIZE,
+  TLB_BASE,
+} from "./record.ts";
+import { LEAVE, LOOK_UP } from "./operations.ts";
+
+const MASK = RING_SIZE - 1;
+
+/**
+ * Source of `function loop(p, pEnd)`: executes records from `p` until `pEnd`, or until an operation asks
+ * to leave. It leaves `R[CURRENT]` and `R[PLACE_END]` such that their distance is the rest of the budget,
+ * and RIP current.
+ *
+ * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `PG` (pages), `B`
+ * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave) and `cross(p)`.
+ */
+export function loopSource(hotBodies: string, long: boolean): string {
+  const high = (lo: string) => `R[${PAGE_IP_HI}]+((${lo}>>>0)<(R[${PAGE_IP}]>>>0)?1:0)`;
+  const setRip = long
+    ? `{const at=(R[${PAGE_IP}]+(C[p+${F_PLACE}]&65535))|0;R[${S.RIP}]=at;R[${S.RIP + 1}]=${
+      high("at")
+    };}`
+    : `R[${S.RIP}]=(R[${PAGE_IP}]+(C[p+${F_PLACE}]&65535))|0;`;
+  // What the lookup asks the TLB, and what else must be the same for a page to be the same.
+  const find = long
+    ? `const iph=R[${S.RIP + 1}],e=${LONG_FETCH}+R[${LONG_BASE}]+((ip>>>10)&65532);
+const t=LT[e]===(ip&-4096)&&LT[e+1]===iph?LT[e+2]:-1;`
+    : `const t=XT[R[${TLB_BASE}]+(ip>>>12)];`;
+  const otherPage = long ? `page!==R[${PAGE_IP}]||iph!==R[${PAGE_IP_HI}]` : `page!==R[${PAGE_IP}]`;
+  const notePage = long ? `R[${PAGE_IP_HI}]=iph;` : "";
+  // hot: bench/boots.ts. The switch stays below V8's limit for optimised functions (61,440 bytes of bytecode).
+  return `"use strict";
+return function loop(p,pEnd){
+let k=R[${RING_AT}];
+R[${PLACE_END}]=pEnd;
+L:for(;;){
+if(p===pEnd)break;
+const op=C[p];
+switch(op){
+case ${OP_RESYNC}:
+${setRip}
+B[++k&${MASK}]=p-${RECORD};
+pEnd+=${LOOKUP_PLACE}-p;p=${LOOKUP_PLACE};
+case ${OP_LOOKUP}:{
+const ip=R[${S.RIP}];
+if(R[${CS_CHECK}]===0){
+${find}
+if(t>=0){const g=PG[R[${MODE_BASE}]+(t>>>12)];
+if(g!==0){const q=M[(g<<12)|(ip&4095)];
+if(q!==0){
+const page=ip&-4096,from=R[${LINK_FROM}];
+if(${otherPage}){${notePage}B[++k&${MASK}]=-1-(R[${PAGE_IP}]>>>12);R[${PAGE_IP}]=page;}
+else if(from!==0)C[from+${F_LINK}]=q;
+R[${LINK_FROM}]=0;
+B[++k&${MASK}]=q;
+pEnd+=q-p;p=q;R[${PLACE_END}]=pEnd;continue L;
+}}}}
+R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;R[${RING_AT}]=k;
+const q=lookup();
+k=R[${RING_AT}];
+if(q===0){pEnd=R[${PLACE_END}];break L;}
+pEnd=R[${PLACE_END}]+q-p;p=q;R[${PLACE_END}]=pEnd;continue L;
+}
+case ${OP_GOTO}:{const q=C[p+${F_REG}];B[++k&${MASK}]=p-${RECORD};B[++k&${MASK}]=q;pEnd+=q-p;p=q;R[${PLACE_END}]=pEnd;continue L;}
+case ${OP_CROSS}:{
+R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;
+${setRip}
+const q=cross(p);
+if(q===0){pEnd=R[${PLACE_END}]+${LOOKUP_PLACE}-p;p=${LOOKUP_PLACE};break L;}
+B[++k&${MASK}]=p-${RECORD};B[++k&${MASK}]=q;
+pEnd=R[${PLACE_END}]+q-p;p=q;R[${PLACE_END}]=pEnd;continue L;
+}
+${hotBodies}
+default:{
+R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;
+H[op](p);
+pEnd=R[${PLACE_END}];
+const after=AFTER[op];
+if(after===0){p+=${RECORD};continue L;}
+B[++k&${MASK}]=p;
+pEnd+=${LOOKUP_PLACE - RECORD}-p;p=${LOOKUP_PLACE};R[${PLACE_END}]=pEnd;
+if(after===${LOOK_UP})continue L;
+if(after===${LEAVE})break L;
+}
+}
+}
+R[${RING_AT}]=k;
+R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;
+if(p!==${LOOKUP_PLACE})${setRip}
+}`;
+}

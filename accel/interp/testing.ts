@@ -1,0 +1,54 @@
+/** A processor with flat memory for tests: 1 MiB of RAM from 0 and recorded ports. */
+import { HostMemory } from "../../core/bus/host_memory.ts";
+import { MemoryMap } from "../../core/bus/memory_map.ts";
+import { PortMap } from "../../core/bus/port_map.ts";
+import { VirtualClock } from "../../core/machine/clock.ts";
+import { parseCpuModel } from "../x86/models.ts";
+import * as S from "../x86/state.ts";
+import { setSegment } from "../x86/system/segments.ts";
+import { Interpreter } from "./interpreter.ts";
+
+/** A processor and what it is wired to. */
+export interface TestMachine {
+  cpu: Interpreter;
+  memory: MemoryMap;
+  ports: PortMap;
+  R: Int32Array;
+  /** Puts bytes into memory. */
+  put(address: number, ...bytes: number[]): void;
+}
+
+/** A processor in flat 32-bit protected mode at ring 0, or in real mode, about to execute at `ip`. */
+export function testMachine(
+  { bits = 32, ip = 0x1000, model = "max" }: { bits?: 16 | 32; ip?: number; model?: string } = {},
+): TestMachine {
+  const memory = new MemoryMap(new HostMemory(1 << 20));
+  memory.addRam("ram", 0, 1 << 20, 0);
+  const ports = new PortMap(), clock = new VirtualClock(0);
+  const cpu = new Interpreter(
+    { memory, ports, clock, acknowledge: () => 0x20 },
+    parseCpuModel(model),
+  );
+  clock.instructions = () => cpu.instructions;
+  const { R } = cpu.x86;
+  cpu.setA20(true);
+  if (bits === 32) {
+    R[S.CR0] |= S.CR0_PE;
+    for (const s of [S.ES, S.SS, S.DS, S.FS, S.GS]) setSegment(cpu.x86, s, 0x10, 0, -1, 0xc093);
+    setSegment(cpu.x86, S.CS, 0x08, 0, -1, 0xc09b);
+  } else {
+    for (const s of [S.ES, S.CS, S.SS, S.DS, S.FS, S.GS]) {
+      setSegment(cpu.x86, s, 0, 0, 0xffff, 0x93);
+    }
+  }
+  R[S.EFLAGS] = 2;
+  R[S.RIP] = ip;
+  R[S.RSP] = 0x8000;
+  return {
+    cpu,
+    memory,
+    ports,
+    R,
+    put: (address, ...bytes) => memory.writeBlock(address, new Uint8Array(bytes)),
+  };
+}
