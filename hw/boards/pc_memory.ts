@@ -1,0 +1,98 @@
+/** The memory of a board `pc`: RAM around the legacy hole, and the shadow RAM in it that the host bridge switches. */
+import { HostMemory } from "../../core/bus/host_memory.ts";
+import { MemoryMap, type MemoryRange } from "../../core/bus/memory_map.ts";
+import { HIGH_MEMORY, LOW_MEMORY_END } from "../boot/e820.ts";
+import { PAM_SEGMENTS, SMRAM_WINDOW } from "../i440fx.ts";
+import { MemorySizeError } from "./errors.ts";
+
+const KIB = 1024, MIB = 2 ** 20;
+/** Memory sizes count in what CMOS memory can tell. */
+const GRANULE = 64 * KIB;
+/** Engines address host memory by signed 32-bit offsets. */
+const HOST_LIMIT = 2 ** 31 - 4 * KIB;
+/** Shadow RAM lies over whatever else answers in the legacy hole. */
+const SHADOW_PRIORITY = 2;
+
+/** First address above RAM that PCI devices get, as SeaBIOS chooses it on the i440FX. */
+export const PCI_MEMORY_FIRST = 0x80000000;
+/** The I/O APIC and the system ROM lie above the PCI devices. */
+export const PCI_MEMORY_LAST = 0xfebfffff;
+
+/** A map with RAM in it. */
+export interface PcMemory {
+  memory: MemoryMap;
+  /** One range for each of `PAM_SEGMENTS`. */
+  pam: MemoryRange[];
+  smram: MemoryRange;
+}
+
+function inMib(bytes: number): string {
+  return Number.isInteger(bytes) && bytes >= 0 ? `${bytes / MIB} MiB` : `${bytes} bytes`;
+}
+
+/**
+ * Makes a memory map with `ramSize` bytes of RAM.
+ *
+ * @param reserved bytes of host memory that ROMs and video memory will take
+ * @throws {MemorySizeError} when the board cannot have so much or so little
+ */
+export function createPcMemory(ramSize: number, reserved: number): PcMemory {
+  const largest = Math.floor((HOST_LIMIT - reserved) / MIB) * MIB;
+  if (!Number.isInteger(ramSize) || ramSize < MIB || ramSize > largest) {
+    throw new MemorySizeError(
+      ramSize,
+      `memory of ${inMib(ramSize)} is out of range: the board takes 1 MiB to ${inMib(largest)}`,
+    );
+  }
+  if (ramSize % GRANULE !== 0) {
+    throw new MemorySizeError(
+      ramSize,
+      `memory of ${ramSize} bytes is not a multiple of 64 KiB: give ${
+        Math.ceil(ramSize / GRANULE) * GRANULE
+      }`,
+    );
+  }
+  const host = new HostMemory(ramSize + reserved);
+  const ram = host.allocate(ramSize);
+  const memory = new MemoryMap(host);
+  memory.addRam("ram", 0, LOW_MEMORY_END, ram);
+  if (ramSize > HIGH_MEMORY) {
+    memory.addRam("ram-high", HIGH_MEMORY, ramSize - HIGH_MEMORY, ram + HIGH_MEMORY);
+  }
+  const pam = PAM_SEGMENTS.map(({ base, size }) =>
+    memory.addRam(`pam-${base.toString(16)}`, base, size, ram + base, {
+      priority: SHADOW_PRIORITY,
+      reads: false,
+      writes: false,
+    })
+  );
+  const smram = memory.addRam(
+    "smram",
+    SMRAM_WINDOW.base,
+    SMRAM_WINDOW.size,
+    ram + SMRAM_WINDOW.base,
+    {
+      priority: SHADOW_PRIORITY,
+      enabled: false,
+    },
+  );
+  return { memory, pam, smram };
+}
+
+/**
+ * Puts bytes into RAM as if they had always been there: engines hear of it, watchers do not.
+ *
+ * @throws {RangeError} when a page is not memory
+ */
+export function loadBytes(memory: MemoryMap, address: number, bytes: Uint8Array): void {
+  const PAGE = 4 * KIB;
+  for (let done = 0; done < bytes.length;) {
+    const at = address + done;
+    const length = Math.min(bytes.length - done, PAGE - at % PAGE);
+    const host = memory.hostOffset(at);
+    if (host < 0) throw new RangeError(`there is no memory at 0x${at.toString(16)}`);
+    memory.host.bytes.set(bytes.subarray(done, done + length), host);
+    if (memory.codePages[Math.floor(host / PAGE)] !== 0) memory.onCodeWrite(host, length);
+    done += length;
+  }
+}

@@ -1,0 +1,64 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { MemorySizeError } from "./errors.ts";
+import { createPcMemory, loadBytes } from "./pc_memory.ts";
+
+const MIB = 2 ** 20;
+
+Deno.test("RAM lies around the legacy hole", () => {
+  const { memory } = createPcMemory(4 * MIB, 0);
+  for (const address of [0, 0x9fffc, 0x100000, 4 * MIB - 4]) {
+    memory.write(address, 4, 0x12345678);
+    assertEquals(memory.read(address, 4), 0x12345678);
+  }
+  for (const address of [0xa0000, 0xc0000, 0xffffc, 4 * MIB]) {
+    memory.write(address, 4, 0x12345678);
+    assertEquals(memory.read(address, 4), 0xffffffff);
+  }
+});
+
+Deno.test("shadow RAM takes writes and reads apart", () => {
+  const { memory, pam } = createPcMemory(2 * MIB, 0);
+  pam[0].setAccess(false, true);
+  memory.write(0xf0000, 1, 0x42);
+  assertEquals(memory.read(0xf0000, 1), 0xff);
+  pam[0].setAccess(true, false);
+  memory.write(0xf0000, 1, 0x43);
+  assertEquals(memory.read(0xf0000, 1), 0x42);
+});
+
+Deno.test("a board of 1 MiB has RAM in the hole and none above it", () => {
+  const { memory, pam } = createPcMemory(MIB, 0);
+  pam[0].setAccess(true, true);
+  memory.write(0xffff0, 1, 7);
+  assertEquals(memory.read(0xffff0, 1), 7);
+  assertEquals(memory.read(0x100000, 1), 0xff);
+});
+
+for (
+  const [size, message] of [
+    [0, "0 MiB is out of range"],
+    [MIB - 65536, "0.9375 MiB is out of range: the board takes 1 MiB to 2047 MiB"],
+    [2048 * MIB, "2048 MiB is out of range"],
+    [NaN, "NaN bytes is out of range"],
+    [-1, "-1 bytes is out of range"],
+    [MIB + 1, "1048577 bytes is not a multiple of 64 KiB: give 1114112"],
+  ] as const
+) {
+  Deno.test(`memory of ${size} bytes is refused`, () => {
+    const error = assertThrows(() => createPcMemory(size, 0), MemorySizeError, message);
+    assertEquals(error.option, "memory");
+  });
+}
+
+Deno.test("loaded bytes reach RAM unseen by watchers and are told to engines", () => {
+  const { memory } = createPcMemory(2 * MIB, 0);
+  const seen: number[] = [];
+  const told: number[] = [];
+  memory.watch(0x1000, 0x1000, { write: true }, ({ address }) => seen.push(address));
+  memory.codePages[1] = 1;
+  memory.onCodeWrite = (offset, length) => told.push(offset, length);
+  loadBytes(memory, 0xffe, new Uint8Array([1, 2, 3, 4]));
+  assertEquals(memory.read(0xffe, 4), 0x04030201);
+  assertEquals([seen, told], [[], [0x1000, 2]]);
+  assertThrows(() => loadBytes(memory, 0xa0000, new Uint8Array(1)), RangeError, "0xa0000");
+});
