@@ -1,0 +1,190 @@
+/**
+ * `deno task boot`: boots Linux to a shell, holds a conversation with it, and checks that the guest did real work.
+ * It is also the longest example of a script.
+ */
+import { join } from "@std/path";
+import { describeExit, formatNanoseconds, Machine, type SerialStream } from "../mod.ts";
+import { BOOT_HELP, type BootOptions, parseBootOptions } from "./boot_options.ts";
+import { GuestError } from "./guests/debian.ts";
+import { linuxKernel } from "./guests/guests.ts";
+import { linuxGuest, READY } from "./guests/initramfs.ts";
+
+const MIB = 1024 * 1024;
+
+/** The disk is larger than what the guest writes, so that writes outside of it would be seen. */
+const DISK_SIZE = 4 * MIB;
+
+/** A check that did not hold. */
+class CheckError extends Error {
+  override name = "CheckError";
+}
+
+function check(holds: boolean, what: string): void {
+  if (!holds) throw new CheckError(`check failed: ${what}`);
+  console.log(`[boot] ok: ${what}`);
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
+
+/** Runs a command that must succeed. */
+async function run(serial: SerialStream, command: string): Promise<string> {
+  const { stdout, status } = await serial.run(command, { within: "120s" });
+  if (status !== 0) throw new CheckError(`"${command}" ended with status ${status}: ${stdout}`);
+  return stdout;
+}
+
+/** What is fetched, built or given. `release` is known for Debian's kernel only. */
+async function guest(
+  options: BootOptions,
+): Promise<{ kernel: string; initrd: string; release?: string; ready: string | RegExp }> {
+  const { arch, flavour, kernel, initrd } = options;
+  const prompt = /[#$] /;
+  if (kernel !== undefined && initrd !== undefined) return { kernel, initrd, ready: prompt };
+  if (kernel !== undefined) {
+    throw new Error("--kernel needs --initrd: the modules in ours are for Debian's kernel");
+  }
+  if (initrd !== undefined) {
+    const debian = await linuxKernel(arch, flavour);
+    return { kernel: debian.kernel, release: debian.release, initrd, ready: prompt };
+  }
+  return { ...await linuxGuest({ arch, flavour }), ready: READY };
+}
+
+/** `uname`, the processor and the interrupts look like those of a working PC. */
+async function checkSystem(
+  serial: SerialStream,
+  { arch }: BootOptions,
+  release: string | undefined,
+): Promise<void> {
+  const uname = await run(serial, "uname -a");
+  if (arch === "amd64") check(/^Linux .* x86_64 /.test(uname), "uname names Linux on a 64-bit PC");
+  else check(/^Linux .* i\d86 /.test(uname), "uname names Linux on a 32-bit PC");
+  if (release !== undefined) check(uname.includes(release), `the kernel is ${release}`);
+
+  const cpuinfo = await run(serial, "cat /proc/cpuinfo");
+  const field = (name: string) => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(cpuinfo)?.[1] ?? "";
+  check(field("processor") === "0", "there is a processor 0");
+  check(cpuinfo.match(/^processor\s*:/mg)?.length === 1, "and no other");
+  check(Number(field("cpu family")) >= 4, `its family is ${field("cpu family")}`);
+  const flags = field("flags").split(" ");
+  check(["fpu", "tsc", "cx8"].every((flag) => flags.includes(flag)), "it has fpu, tsc and cx8");
+  if (arch !== "amd64") return;
+  check(["lm", "syscall", "nx"].every((flag) => flags.includes(flag)), "and lm, syscall and nx");
+  // The shell wraps around at the width of its machine word.
+  const sum = (await run(serial, "echo $((0x7fffffff * 0x7fffffff))")).trim();
+  check(sum === "4611686014132420609", "the guest multiplies in 64 bits");
+  const mapped = await run(serial, "cat /proc/self/maps");
+  check(/^7f[0-9a-f]{10}-/m.test(mapped), "its processes live above 4 GiB");
+}
+
+/** How often an interrupt came, by the name of its last handler. */
+async function interrupts(serial: SerialStream): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  for (const line of (await run(serial, "cat /proc/interrupts")).split("\n")) {
+    const match = /^\s*\d+:\s+(\d+)\s.*\s(\S+)$/.exec(line);
+    // Several lines may have one handler.
+    if (match !== null) counts.set(match[2], (counts.get(match[2]) ?? 0) + Number(match[1]));
+  }
+  return counts;
+}
+
+/** A mebibyte of the guest's making reaches the image file unchanged, and nothing else does. */
+async function checkDisk(serial: SerialStream, image: string): Promise<void> {
+  await run(
+    serial,
+    "n=0\nuntil [ -b /dev/sda ]; do n=$((n+1)); [ $n -lt 300 ] || exit 1; sleep 0.1; done",
+  );
+  const before = await interrupts(serial);
+  await run(serial, "dd if=/dev/urandom of=/tmp/data bs=65536 count=16 2>/dev/null");
+  const [inGuest] = (await run(serial, "sha256sum /tmp/data")).split(" ");
+  check(/^[0-9a-f]{64}$/.test(inGuest), `the guest made 1 MiB of data: ${inGuest}`);
+  await run(serial, "dd if=/tmp/data of=/dev/sda bs=65536 seek=16 conv=fsync 2>/dev/null");
+  await run(serial, "echo 3 > /proc/sys/vm/drop_caches");
+  const [again] =
+    (await run(serial, "dd if=/dev/sda bs=65536 skip=16 count=16 2>/dev/null | sha256sum"))
+      .split(" ");
+  check(again === inGuest, "the guest reads the same back from its disk");
+  // The machine stands still here: what the guest was told is written is in the file by now.
+  const bytes = await Deno.readFile(image);
+  check(bytes.length === DISK_SIZE, "the image file has kept its size");
+  const onHost = await sha256(bytes.slice(MIB, 2 * MIB));
+  check(onHost === inGuest, `the host reads the same from the image file: ${onHost}`);
+  const untouched = (part: Uint8Array) => part.every((byte) => byte === 0);
+  check(
+    untouched(bytes.subarray(0, MIB)) && untouched(bytes.subarray(2 * MIB)),
+    "nothing else was written",
+  );
+  const after = await interrupts(serial);
+  check((after.get("timer") ?? 0) > 0, "the timer interrupts");
+  check((after.get("ttyS0") ?? 0) > 0, "the serial port interrupts");
+  check(
+    (after.get("ata_piix") ?? 0) > (before.get("ata_piix") ?? 0),
+    "the disk interrupted while it was used",
+  );
+}
+
+async function main(options: BootOptions): Promise<void> {
+  const { kernel, initrd, release, ready } = await guest(options);
+  const dir = await Deno.makeTempDir({ prefix: "compy-boot-" });
+  try {
+    const image = join(dir, "disk.img");
+    await Deno.writeFile(image, new Uint8Array(DISK_SIZE));
+    console.log(`[boot] kernel ${kernel}`);
+    console.log(`[boot] initrd ${initrd}`);
+    const started = performance.now();
+    await using vm = await Machine.create({
+      memory: 128 * MIB,
+      kernel,
+      initrd,
+      append: options.append,
+      cpu: options.cpu,
+      drives: [{ file: image }],
+      noReboot: true,
+      failOn: [/Kernel panic/],
+    });
+    const output = new TextEncoder();
+    vm.serial.tap((text) => Deno.stdout.writeSync(output.encode(text)));
+    await vm.serial.expect(ready, { within: "300s" });
+    const booted = (performance.now() - started) / 1000;
+
+    await checkSystem(vm.serial, options, release);
+    await checkDisk(vm.serial, image);
+    await vm.serial.writeLine("poweroff -f");
+    const exit = await vm.exited;
+    console.log(`\n[boot] ${describeExit(exit)}`);
+    check(exit.kind === "power-off", "poweroff ends the machine");
+    const seconds = (performance.now() - started) / 1000;
+    console.log(
+      `[boot] ${(exit.instructions / 1e6).toFixed(1)} million instructions, ` +
+        `${formatNanoseconds(exit.virtualTime)} of virtual time, ${
+          seconds.toFixed(1)
+        } s of host time ` +
+        `(${booted.toFixed(1)} s to the shell)`,
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  let options: BootOptions;
+  try {
+    options = parseBootOptions(Deno.args);
+  } catch (error) {
+    console.error(`boot: ${(error as Error).message}`);
+    Deno.exit(2);
+  }
+  if (options.help) {
+    console.log(BOOT_HELP);
+    Deno.exit(0);
+  }
+  try {
+    await main(options);
+  } catch (error) {
+    const { name, message } = error as Error;
+    console.error(`\nboot: ${error instanceof GuestError ? message : `${name}: ${message}`}`);
+    Deno.exit(1);
+  }
+}

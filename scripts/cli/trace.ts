@@ -1,0 +1,35 @@
+/** The log of `-d`. */
+import { type Exit, type Machine, MachineEndedError } from "../../mod.ts";
+import type { LogItem } from "./log_items.ts";
+
+const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+
+/**
+ * Runs the machine to its end; with items in the log, instruction by instruction, and writes a line for each
+ * item after each instruction.
+ */
+export async function traceRun(
+  vm: Machine,
+  items: readonly LogItem[],
+  write: (line: string) => void,
+): Promise<Exit> {
+  while (items.length > 0 && vm.exit === undefined) {
+    try {
+      await vm.run({ instructions: 1 });
+    } catch (error) {
+      if (!(error instanceof MachineEndedError)) throw error;
+    }
+    const { recent, registers } = await vm.report();
+    const last = recent.at(-1);
+    if (items.includes("exec") && last !== undefined) {
+      const { cs, ip, bytes, text } = last;
+      const code = [...bytes].map((byte) => hex(byte, 2)).join(" ");
+      write(`${hex(cs, 4)}:${hex(ip, 8)}  ${code.padEnd(24)} ${text}`);
+    }
+    if (items.includes("cpu")) {
+      const values = Object.entries(registers);
+      write(values.map(([name, value]) => `${name}=${value.toString(16)}`).join(" "));
+    }
+  }
+  return await vm.exited;
+}

@@ -1,0 +1,97 @@
+/** The guests and firmware that the project boots, each one call away. */
+import { join } from "@std/path";
+import { fetchDebian, GuestError } from "./debian.ts";
+
+/** A kernel with what belongs to it. */
+export interface KernelFiles {
+  /** The bzImage. */
+  kernel: string;
+  /** `uname -r`. */
+  release: string;
+  /** The directory with the kernel's modules. */
+  modules: string;
+}
+
+async function single(dir: string, pattern: RegExp): Promise<string> {
+  for await (const entry of Deno.readDir(dir)) if (pattern.test(entry.name)) return entry.name;
+  throw new GuestError(`${dir} has no file that matches ${pattern}`);
+}
+
+/** Debian's architectures that have a guest. */
+export type GuestArch = "i386" | "amd64";
+
+/** Debian's kernels that have a guest: the part of the package's name behind `linux-image-`. */
+export const LINUX_FLAVOURS = { i386: ["686", "686-pae"], amd64: ["amd64"] } as const;
+
+/** One of {@linkcode LINUX_FLAVOURS}. */
+export type LinuxFlavour = (typeof LINUX_FLAVOURS)[GuestArch][number];
+
+/** Debian's stock kernel of an architecture: `linux-image-686` or `linux-image-amd64`, or another flavour. */
+export async function linuxKernel(
+  arch: GuestArch,
+  flavour: LinuxFlavour = LINUX_FLAVOURS[arch][0],
+): Promise<KernelFiles> {
+  const { root } = await fetchDebian(`linux-image-${flavour}`, {
+    arch,
+    depends: new RegExp(`^linux-image-\\d.*-${flavour}$`),
+    needs: ["boot", "lib/modules"],
+    instead: "Pass a kernel of your own with --kernel FILE (a bzImage with a console on ttyS0) " +
+      "and an initial RAM disk with --initrd FILE.",
+  });
+  const image = await single(join(root, "boot"), /^vmlinuz-/);
+  const release = image.slice("vmlinuz-".length);
+  return {
+    kernel: join(root, "boot", image),
+    release,
+    modules: join(root, "lib", "modules", release),
+  };
+}
+
+/** Debian's statically linked busybox of an architecture; the path of the executable. */
+export async function busybox(arch: GuestArch): Promise<string> {
+  const { root } = await fetchDebian("busybox-static", {
+    arch,
+    needs: ["bin/busybox"],
+    instead: "Pass an initial RAM disk of your own with --initrd FILE.",
+  });
+  return join(root, "bin", "busybox");
+}
+
+/** Paths of SeaBIOS images. */
+export interface SeaBios {
+  /** 256 KiB, what QEMU's `pc` uses. */
+  bios256k: string;
+  /** 128 KiB. */
+  bios: string;
+  /** Option ROM for the standard VGA with Bochs extensions. */
+  vgaBios: string;
+}
+
+/** SeaBIOS and its VGA BIOS, unmodified. */
+export async function seabios(): Promise<SeaBios> {
+  const dir = "usr/share/seabios";
+  const names = ["bios-256k.bin", "bios.bin", "vgabios-stdvga.bin"];
+  const { root } = await fetchDebian("seabios", {
+    needs: names.map((name) => join(dir, name)),
+    instead: "Pass a firmware image of your own with --bios FILE.",
+  });
+  const [bios256k, bios, vgaBios] = names.map((name) => join(root, dir, name));
+  return { bios256k, bios, vgaBios };
+}
+
+/** GRUB's rescue CD; the path of the ISO image. */
+export async function grubRescueCd(): Promise<string> {
+  const path = "usr/lib/grub-rescue/grub-rescue-cdrom.iso";
+  const { root } = await fetchDebian("grub-rescue-pc", {
+    needs: [path],
+    instead: "Pass a CD image of your own with --cdrom FILE.",
+  });
+  return join(root, path);
+}
+
+/** Memtest86+ for 32-bit processors: a kernel image, and a CD image. */
+export async function memtest86(): Promise<{ kernel: string; cdrom: string }> {
+  const kernel = "boot/memtest86+ia32.bin", cdrom = "usr/lib/memtest86+/memtest86+ia32.iso";
+  const { root } = await fetchDebian("memtest86+", { needs: [kernel, cdrom] });
+  return { kernel: join(root, kernel), cdrom: join(root, cdrom) };
+}
