@@ -1,0 +1,105 @@
+/** The same inputs give the same run, and the host's event loop keeps turning meanwhile. */
+import { assert, assertEquals } from "@std/assert";
+import { Machine, type MachineOptions } from "../../mod.ts";
+import { linuxGuest, READY } from "../../scripts/guests/initramfs.ts";
+import { guestTest } from "../../scripts/guests/testing.ts";
+import { measureEventLoop, type Stretches } from "../../core/machine/event_loop_testing.ts";
+
+/** A timer of 10 ms must not be late by more. */
+const LATENESS_MS = 50;
+
+function assertResponsive({ longest, longestTick, turns }: Stretches): void {
+  assert(longest <= LATENESS_MS, `the event loop had no turn for ${longest} ms`);
+  assert(longestTick <= 10 + LATENESS_MS, `a timer of 10 ms came after ${longestTick} ms`);
+  assert(turns > 10, `${turns} turns`);
+}
+
+/** A machine's place in its run. */
+function place(vm: Machine): { instructions: number; time: number; hash: string } {
+  return { instructions: vm.instructions, time: vm.virtualTime, hash: vm.stateHash() };
+}
+type Place = ReturnType<typeof place>;
+
+/** What is compared: the start of the first process, the shell, and a command in it. */
+const INIT = "Run /init as init process";
+async function toShell(vm: Machine): Promise<Place[]> {
+  await vm.serial.expect(READY);
+  const shell = place(vm);
+  const { stdout, status } = await vm.serial.run("cat /proc/uptime /proc/interrupts; date; ls /");
+  assertEquals(status, 0, stdout);
+  return [shell, place(vm)];
+}
+
+/** Keeps both processors of a small host busy. */
+function loadHost(): AsyncDisposable {
+  const spin = "for (;;) { Math.sqrt(performance.now()); }";
+  const children = [0, 1].map(() =>
+    new Deno.Command(Deno.execPath(), { args: ["eval", spin], stdin: "null" }).spawn()
+  );
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const child of children) child.kill("SIGKILL");
+      await Promise.all(children.map((child) => child.status));
+    },
+  };
+}
+
+guestTest("Linux reaches the same state on every way to its shell", async (t) => {
+  const { kernel, initrd } = await linuxGuest();
+  const options: MachineOptions = {
+    memory: "128M",
+    kernel,
+    initrd,
+    append: "console=ttyS0 cryptomgr.notests",
+    failOn: [/Kernel panic/],
+  };
+  await using first = await Machine.create(options);
+  const stretches = await measureEventLoop(() => first.serial.expect(INIT));
+  await t.step("The event loop turns during the boot", () => assertResponsive(stretches));
+  const init = place(first);
+  const snapshot = first.snapshot();
+  const later = await toShell(first);
+
+  await t.step("Another boot, in odd pieces and on a busy host, is the same", async () => {
+    await using _load = loadHost();
+    await using vm = await Machine.create(options);
+    for (let size = 1; vm.instructions + size < init.instructions / 4; size = size * 3 + 1) {
+      await vm.run({ instructions: size });
+    }
+    for (let i = 1; i < 2000; i++) await vm.run({ instructions: (i * 7919) % 20_011 });
+    await vm.run({ for: "333us" });
+    await vm.serial.expect(INIT);
+    assertEquals(place(vm), init);
+    assertEquals(await toShell(vm), later);
+  });
+
+  await t.step("A machine that goes on from a snapshot is the same", async () => {
+    await using vm = await Machine.create(options);
+    vm.restore(snapshot);
+    assertEquals(place(vm), init);
+    assertEquals(await toShell(vm), later);
+  });
+});
+
+Deno.test("The event loop turns while a guest spins", async () => {
+  const spin = new Uint8Array([0xeb, 0xfe]); // jmp to itself
+  await using vm = await Machine.create({ memory: "2M", kernel: spin, flat: {} });
+  assertResponsive(await measureEventLoop(() => vm.run({ instructions: 200_000_000 })));
+});
+
+Deno.test("The event loop turns while a guest copies and clears memory with repeated instructions", async () => {
+  const kernel = new Uint8Array([
+    0xfc, // cld
+    ...[0xbf, 0x00, 0x00, 0x20, 0x00], // again: mov edi, 2 MiB
+    ...[0xb9, 0x00, 0x00, 0x40, 0x00], // mov ecx, 4 Mi
+    ...[0xf3, 0xab], // rep stosd
+    ...[0xbe, 0x00, 0x00, 0x20, 0x00], // mov esi, 2 MiB
+    ...[0xbf, 0x03, 0x00, 0x20, 0x01], // mov edi, 18 MiB + 3
+    ...[0xb9, 0x00, 0x00, 0xd0, 0x00], // mov ecx, 13 Mi
+    ...[0xf3, 0xa4], // rep movsb
+    ...[0xeb, 0xe1], // jmp again
+  ]);
+  const flat = { address: 0x100000, mode: "protected" } as const;
+  await using vm = await Machine.create({ memory: "32M", kernel, flat });
+  assertResponsive(await measureEventLoop(() => vm.run({ instructions: 1_000_000_000 })));
+});
