@@ -1,0 +1,31 @@
+#!/bin/sh
+# Builds the kernels for 32-bit processors. Usage: build.sh [SCALE], in percent of the full size; the
+# output goes to out<SCALE>/NAME.32.elf. Needs nasm, gcc with -m32, and binutils.
+set -e
+cd "$(dirname "$0")"
+scale=${1:-100}
+out=out$scale
+mkdir -p "$out"
+# The last define keeps gcc's SSE headers from asking for a C library for 32-bit programs.
+flags="-O2 -DSCALE=$scale -m32 -march=pentium4 -mno-sse -mno-mmx -ffreestanding -fno-pic -fno-pie
+  -fno-stack-protector -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns
+  -fcf-protection=none -Wall -Wextra -Wno-unused-label -fno-strict-aliasing
+  -D_MM_MALLOC_H_INCLUDED"
+nasm -felf32 boot32.asm -o "$out/boot.o"
+gcc $flags -c lib.c -o "$out/lib.o"
+build() {
+  name=$1 source=$2
+  shift 2
+  gcc $flags "$@" -c "$source" -o "$out/$name.o"
+  ld --no-warn-rwx-segments -z noexecstack -m elf_i386 -n -T link.ld -o "$out/$name.32.elf" \
+    "$out/boot.o" "$out/lib.o" "$out/$name.o"
+}
+for name in alu sieve chase fib interp muldiv smc portio pgfault; do
+  build $name b_$name.c
+done
+build memcpy b_memcpy.c -msse2 -mfpmath=sse
+build matmul b_matmul.c -msse2 -mfpmath=sse
+build nbody b_nbody.c -mfpmath=387 -msse2 -fno-tree-vectorize
+build int80 b_syscall.c
+build fastsys b_syscall.c -DFAST
+rm -f "$out"/*.o
