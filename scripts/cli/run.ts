@@ -1,6 +1,7 @@
 /** Makes the machine that a command line asks for, joins it to the host, and runs it to its end. */
 import type { CharBackend } from "../../core/char/backend.ts";
 import { describeExit, type Exit, formatReport, Machine, type MachineOptions } from "../../mod.ts";
+import { checkFirmware } from "../../hw/firmware.ts";
 import { GuestError } from "../guests/debian.ts";
 import { seabios } from "../guests/guests.ts";
 import { type HostEnd, openCharDevice } from "./char_device.ts";
@@ -54,6 +55,13 @@ async function isMultiboot(path: string): Promise<boolean> {
 
 /** The user's firmware, and for the display the VGA BIOS that goes with SeaBIOS where it can be had. */
 async function ownBios(bios: string): Promise<{ bios256k: string; vgaBios?: string }> {
+  let image: Uint8Array;
+  try {
+    image = await Deno.readFile(bios);
+  } catch {
+    return { bios256k: bios }; // The machine says what is wrong with it.
+  }
+  checkFirmware(bios, image); // Nothing is fetched for firmware that cannot be used.
   try {
     return { bios256k: bios, vgaBios: (await seabios()).vgaBios };
   } catch (error) {

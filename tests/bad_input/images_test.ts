@@ -176,7 +176,7 @@ refusalTest("Firmware of a wrong size, and option ROMs that are none, are refuse
   },
 ]);
 
-guestTest("The command refuses firmware of a wrong size", () =>
+Deno.test("The command refuses firmware of a wrong size, and fetches nothing for it", () =>
   withDirectory(async (dir) => {
     const bios = `${dir}/bios.bin`;
     await Deno.writeFile(bios, new Uint8Array(1000));
