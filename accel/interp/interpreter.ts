@@ -489,6 +489,10 @@ export class Interpreter implements Cpu {
     if (level) this.interruptLoop();
   }
 
+  startup(_vector: number): void {
+    // There is one processor, and that never waits for a start-up message.
+  }
+
   nmi(): void {
     this.nmiPending = true;
     this.interruptLoop();

@@ -4,7 +4,7 @@
  */
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { Clock } from "../../core/machine/clock.ts";
-import type { InterruptAcknowledge, PortBus } from "../../core/machine/cpu.ts";
+import type { InterruptAcknowledge, LocalApicPort, PortBus } from "../../core/machine/cpu.ts";
 import type { CpuModel } from "./models.ts";
 import { LongMmu } from "./long_mmu.ts";
 import { Mmu } from "./mmu.ts";
@@ -18,6 +18,12 @@ export interface CpuBus {
   clock: Clock;
   /** INTA cycle. */
   acknowledge: InterruptAcknowledge;
+  /** Its local APIC, if the board has them. */
+  apic?: LocalApicPort;
+  /** Its number, which is its initial APIC ID; default 0, the bootstrap processor. */
+  index?: number;
+  /** How many processors the board has; default 1. */
+  count?: number;
 }
 
 /** What is thrown when an instruction faults. One frozen object, without a stack: throwing it is cheap. */

@@ -5,7 +5,7 @@ import type { Chip } from "../chip.ts";
 import type { Display } from "../display/display.ts";
 import type { KeySink } from "../expect/keyboard.ts";
 import type { VirtualClock } from "./clock.ts";
-import type { Cpu, InterruptAcknowledge, PortBus } from "./cpu.ts";
+import type { Cpu, InterruptAcknowledge, LocalApicPort, PortBus } from "./cpu.ts";
 
 /**
  * The wires by which chips end or hold the machine. All may be called from within a port or memory
@@ -33,9 +33,15 @@ export interface CpuBus {
   /** The interrupt acknowledge cycle, answered by the interrupt controller. */
   readonly acknowledge: InterruptAcknowledge;
   readonly clock: VirtualClock;
+  /** Its local APIC; none on a board without. */
+  readonly apic?: LocalApicPort;
+  /** Its number, which is its initial APIC ID; 0, the default, is the bootstrap processor. */
+  readonly index?: number;
+  /** How many processors the board has, 1 (default) to 16: what CPUID tells. */
+  readonly count?: number;
 }
 
-/** Makes the processor of a board. The board calls it once, when its bus is complete. */
+/** Makes a processor of a board. The board calls it once for each, when its bus is complete. */
 export type CpuFactory = (bus: CpuBus) => Cpu;
 
 /** The host's side of a UART: one byte at a time, in both directions. */

@@ -60,8 +60,10 @@ export interface Cpu extends Chip {
   nmi(): void;
   /** A20M# pin inverted: true lets address bit 20 through. */
   setA20(enabled: boolean): void;
-  /** INIT: what the keyboard controller's and port 92h's reset lines do to the processor. */
+  /** INIT: what the keyboard controller's and port 92h's reset lines do to the processor. An application processor waits for a start-up message afterwards. */
   init(): void;
+  /** A start-up message (SIPI): a processor that waits for one starts in real mode at `vector` × 4 KiB, any other ignores it. `vector` is 0 to 255. */
+  startup(vector: number): void;
   /** Current code segment selector and instruction pointer, exact also during a port access. */
   readonly location: { cs: number; ip: number; linear: number };
   registers(): CpuRegisters;
@@ -73,3 +75,24 @@ export interface Cpu extends Chip {
 
 /** The interrupt acknowledge cycle: the interrupt controller's answer is the vector, 0 to 255. */
 export type InterruptAcknowledge = () => number;
+
+/**
+ * What a processor asks of its own local APIC (SDM vol. 3, chapter 11): the chip keeps its registers behind
+ * memory, and the processor reaches them by model-specific registers and CR8. The chip drives `setIntr`,
+ * `nmi`, `init` and `startup` of its processor, and answers its acknowledge cycle.
+ */
+export interface LocalApicPort {
+  /** IA32_APIC_BASE (1Bh), both halves: base address, global enable (bit 11), x2APIC (bit 10), bootstrap processor (bit 8). */
+  readBase(): { low: number; high: number };
+  /** Writes IA32_APIC_BASE; false where that is #GP: reserved bits, a transition that is not allowed. */
+  writeBase(low: number, high: number): boolean;
+  /** Reads an x2APIC register, MSR 800h to 8FFh; undefined where that is #GP. */
+  readMsr(index: number): { low: number; high: number } | undefined;
+  /** Writes an x2APIC register; false where that is #GP. */
+  writeMsr(index: number, low: number, high: number): boolean;
+  /** CR8: bits 7:4 of the task-priority register, 0 to 15. */
+  taskPriority: number;
+  /** The IA32_TSC_DEADLINE register (6E0h), as an absolute time-stamp count; 0 disarms. */
+  readDeadline(): { low: number; high: number };
+  writeDeadline(low: number, high: number): void;
+}

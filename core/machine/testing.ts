@@ -109,6 +109,7 @@ export class ScriptedCpu implements Cpu {
   }
   nmi(): void {}
   setA20(): void {}
+  startup(): void {}
   init(): void {
     this.reset();
   }
