@@ -163,13 +163,13 @@ export interface MachineOptions extends MachineSettings {
   optionRoms?: readonly Image[];
   /** The display adapter: `std` (default), a VGA with the Bochs VBE extensions, or `none`. */
   vga?: "std" | "none";
-  /** What to start without firmware: a Linux bzImage, a Multiboot kernel, or with `flat` any bytes. */
+  /** What to start without firmware: a Linux bzImage, a Multiboot kernel, an ELF kernel with a PVH entry, or with `flat` any bytes. */
   kernel?: Image;
-  /** Initial RAM disk for Linux; first module for Multiboot. */
+  /** Initial RAM disk for Linux; first module for Multiboot and PVH. */
   initrd?: Image;
   /** Command line of the kernel. */
   append?: string;
-  /** Multiboot modules. */
+  /** Multiboot or PVH modules. */
   modules?: readonly ModuleOptions[];
   /** Starts `kernel` as a flat image. */
   flat?: FlatImageOptions;

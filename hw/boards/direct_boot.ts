@@ -6,20 +6,22 @@ import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import { ACPI_ALIGNMENT, type AcpiTables, linkAcpiTables } from "../acpi/tables.ts";
 import { BIOS_AREA, e820Map, EBDA_BASE } from "../boot/e820.ts";
 import { type FlatOptions, planFlat } from "../boot/flat.ts";
+import { isElf64 } from "../boot/elf.ts";
 import { InitrdError } from "../boot/image_error.ts";
 import { isLinux, planLinux } from "../boot/linux.ts";
 import { type MultibootModule, planMultiboot } from "../boot/multiboot.ts";
 import type { BootPlan, GuestBlob, NamedImage } from "../boot/plan.ts";
+import { planPvh } from "../boot/pvh.ts";
 import { loadBytes } from "./pc_memory.ts";
 
 /** What to start without firmware. */
 export interface KernelOptions {
-  /** A Linux bzImage, a Multiboot 1 kernel, or with {@linkcode KernelOptions.flat} any bytes. */
+  /** A Linux bzImage, a Multiboot 1 kernel, an ELF kernel with a PVH entry, or with {@linkcode KernelOptions.flat} any bytes. */
   kernel: NamedImage;
   commandLine?: string;
-  /** Linux only. */
+  /** For Multiboot and PVH kernels the first module. */
   initrd?: NamedImage;
-  /** Multiboot only. */
+  /** Multiboot and PVH only. */
   modules?: readonly MultibootModule[];
   /** Starts the file as a flat image: where to load it, and how to enter it. */
   flat?: Omit<FlatOptions, "file" | "image" | "ramSize">;
@@ -89,15 +91,18 @@ function planKernel(options: KernelOptions, facts: BoardFacts): BootPlan {
   const memoryMap = e820Map(ramSize);
   // A bzImage comes first: what looks like a Multiboot header in one is chance.
   if (!isLinux(bytes)) {
-    const plan = planMultiboot({
+    const common = {
       file,
       kernel: bytes,
       commandLine,
       modules: initrd === undefined ? modules : [initrd, ...modules],
       ramSize,
       memoryMap,
-      vgaText,
-    });
+    };
+    const multiboot = () => planMultiboot({ ...common, vgaText });
+    const pvh = () => planPvh({ ...common, rsdpAddress: RSDP_ADDRESS });
+    // Multiboot 1 loads no 64-bit ELF files; in such a kernel its header is for another file made of it.
+    const plan = isElf64(bytes) ? pvh() ?? multiboot() : multiboot() ?? pvh();
     if (plan !== undefined) return plan;
   } else refuse(modules[0], "Linux takes no Multiboot modules");
   return planLinux({

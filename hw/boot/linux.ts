@@ -108,14 +108,16 @@ export function parseSetupHeader(file: string, kernel: Uint8Array): SetupHeader 
   if (kernel.length < HEADER + 4) {
     fail(
       `it has only ${kernel.length} bytes`,
-      "give a Linux bzImage or a Multiboot kernel (a bzImage's header alone takes two sectors)",
+      "give a Linux bzImage, a Multiboot kernel or an ELF kernel with a PVH entry " +
+        "(a bzImage's header alone takes two sectors)",
     );
   }
   const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
   if (!isLinux(kernel)) {
     fail(
-      'it has neither a Linux setup header ("HdrS" at 0x202, 0xaa55 at 0x1fe) nor a Multiboot header',
-      "give a Linux bzImage (vmlinuz) or a Multiboot 1 kernel",
+      'it has neither a Linux setup header ("HdrS" at 0x202, 0xaa55 at 0x1fe) nor a Multiboot header ' +
+        "nor a PVH entry (an ELF note XEN_ELFNOTE_PHYS32_ENTRY)",
+      "give a Linux bzImage (vmlinuz), a Multiboot 1 kernel, or a vmlinux built with CONFIG_PVH",
     );
   }
   const setupSectors = view.getUint8(SETUP_SECTS) || 4;

@@ -1,7 +1,17 @@
 /** Booting by the Multiboot Specification, version 0.6.96 ("Multiboot 1"). */
-import { E820_RAM, type E820Entry, EBDA_BASE, HIGH_MEMORY, LOW_MEMORY_END } from "./e820.ts";
+import { E820_RAM, type E820Entry, EBDA_BASE, HIGH_MEMORY } from "./e820.ts";
 import { isElf64, parseElf32 } from "./elf.ts";
 import { hex, InitrdError, MultibootError } from "./image_error.ts";
+import {
+  checkPieces,
+  cString,
+  fullBytes,
+  InfoBlock,
+  PAGE,
+  type Piece,
+  placeInfo,
+  type Refusal,
+} from "./placement.ts";
 import type { BootPlan, GuestBlob } from "./plan.ts";
 
 /** In the kernel's header and in EAX at its entry. */
@@ -40,10 +50,6 @@ const FLAGS = 0,
   FRAMEBUFFER_TYPE = 109,
   INFO_SIZE = 116;
 const FRAMEBUFFER_TYPE_EGA_TEXT = 2;
-
-/** Where the information block is put, if the kernel leaves room there. */
-const INFO_FIRST = 0x10000, INFO_LAST = EBDA_BASE;
-const PAGE = 0x1000;
 
 /** What a kernel is booted with. */
 export interface MultibootOptions {
@@ -131,14 +137,6 @@ export function findMultibootHeader(
   return undefined;
 }
 
-/** A part of the kernel in memory. */
-interface Piece {
-  address: number;
-  bytes: Uint8Array;
-  /** Bytes in memory, zeroes behind `bytes` included. */
-  size: number;
-}
-
 function kludgePieces(
   file: string,
   kernel: Uint8Array,
@@ -219,68 +217,11 @@ function kernelPieces(
   return { pieces, entry };
 }
 
-/** Refuses pieces outside of RAM; returns the first free address behind the kernel. */
-function checkPieces(file: string, pieces: readonly Piece[], ramSize: number): number {
-  let end = HIGH_MEMORY;
-  for (const { address, size } of pieces) {
-    const low = address < LOW_MEMORY_END;
-    const limit = low ? EBDA_BASE : ramSize;
-    if (!low && address < HIGH_MEMORY) {
-      throw new MultibootError(
-        file,
-        `it wants to be loaded at ${hex(address)}, where there is no RAM`,
-        `link it below ${hex(EBDA_BASE)} or from ${hex(HIGH_MEMORY)} on`,
-      );
-    }
-    if (address + size > limit) {
-      throw new MultibootError(
-        file,
-        `it takes memory from ${hex(address)} to ${
-          hex(address + size)
-        }, beyond the RAM that ends at ${hex(limit)}`,
-        low ? `link it at ${hex(HIGH_MEMORY)}` : "give the machine more memory",
-      );
-    }
-    end = Math.max(end, address + size);
-  }
-  return end;
-}
-
 const alignPage = (n: number): number => Math.ceil(n / PAGE) * PAGE;
 
 /** The last component of a path: directories of the host are none of the guest's business. */
 export function baseName(file: string): string {
   return file.slice(Math.max(file.lastIndexOf("/"), file.lastIndexOf("\\")) + 1);
-}
-
-function cString(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\0`);
-}
-
-/** Builds the information structure and all it points to, as one block. */
-class InfoBlock {
-  private readonly parts: { at: number; bytes: Uint8Array }[] = [];
-  private used = INFO_SIZE;
-  readonly info: DataView<ArrayBuffer> = new DataView(new ArrayBuffer(INFO_SIZE));
-
-  /** Sets bytes aside, 4-byte aligned; returns their offset in the block. */
-  add(bytes: Uint8Array): number {
-    const at = Math.ceil(this.used / 4) * 4;
-    this.parts.push({ at, bytes });
-    this.used = at + bytes.length;
-    return at;
-  }
-
-  get size(): number {
-    return this.used;
-  }
-
-  bytes(): Uint8Array {
-    const all = new Uint8Array(this.used);
-    all.set(new Uint8Array(this.info.buffer));
-    for (const { at, bytes } of this.parts) all.set(bytes, at);
-    return all;
-  }
 }
 
 function encodeMemoryMap(map: readonly E820Entry[]): Uint8Array {
@@ -294,20 +235,6 @@ function encodeMemoryMap(map: readonly E820Entry[]): Uint8Array {
     view.setUint32(i * 24 + 20, type, true);
   });
   return bytes;
-}
-
-/** A place for the information block below the EBDA that no piece of the kernel covers. */
-function placeInfo(file: string, size: number, pieces: readonly Piece[]): number {
-  for (let at = INFO_FIRST; at + size <= INFO_LAST; at += PAGE) {
-    if (!pieces.some((p) => p.address < at + size && p.address + p.size > at)) return at;
-  }
-  throw new MultibootError(
-    file,
-    `it leaves no ${size} bytes free for the boot information between ${hex(INFO_FIRST)} and ${
-      hex(INFO_LAST)
-    }`,
-    `link it at ${hex(HIGH_MEMORY)}, or shorten the command line`,
-  );
 }
 
 /**
@@ -329,16 +256,16 @@ export function planMultiboot(options: MultibootOptions): BootPlan | undefined {
     );
   }
   const { pieces, entry } = kernelPieces(file, kernel, header);
-  const end = checkPieces(file, pieces, ramSize);
+  const refusal: Refusal = (problem, expected) => new MultibootError(file, problem, expected);
+  const end = checkPieces(pieces, ramSize, refusal);
 
-  const blobs: GuestBlob[] = [];
-  for (const { address, bytes, size } of pieces) {
-    const whole = new Uint8Array(size);
-    whole.set(bytes);
-    blobs.push({ what: `kernel ${file}`, address, bytes: whole });
-  }
+  const blobs: GuestBlob[] = pieces.map((piece) => ({
+    what: `kernel ${file}`,
+    address: piece.address,
+    bytes: fullBytes(piece),
+  }));
 
-  const block = new InfoBlock();
+  const block = new InfoBlock(INFO_SIZE, 4);
   const list = new DataView(new ArrayBuffer(modules.length * 16));
   const strings: number[] = [];
   let next = alignPage(end);
@@ -365,7 +292,7 @@ export function planMultiboot(options: MultibootOptions): BootPlan | undefined {
   const mapAt = block.add(map);
   const listAt = block.add(new Uint8Array(list.buffer));
 
-  const base = placeInfo(file, block.size, pieces);
+  const base = placeInfo(block.size, pieces, refusal);
   strings.forEach((at, i) => list.setUint32(i * 16 + 8, base + at, true));
   const put = (field: number, value: number): void => block.info.setUint32(field, value, true);
   const upper = memoryMap.find((e) => e.type === E820_RAM && e.base === HIGH_MEMORY);

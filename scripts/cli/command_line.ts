@@ -328,7 +328,8 @@ function optionTable(): Option[] {
     {
       names: ["kernel"],
       argument: "FILE",
-      help: "boot this Linux bzImage or Multiboot kernel without firmware",
+      help:
+        "boot this Linux bzImage, Multiboot kernel or ELF kernel with a PVH entry without firmware",
       apply: (draft, value) => void (draft.kernel = value),
     },
     {

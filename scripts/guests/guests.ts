@@ -1,5 +1,6 @@
 /** The guests and firmware that the project boots, each one call away. */
 import { join } from "@std/path";
+import { cachedDirectory } from "./cache.ts";
 import { fetchDebian, GuestError } from "./debian.ts";
 
 /** A kernel with what belongs to it. */
@@ -45,6 +46,48 @@ export async function linuxKernel(
     release,
     modules: join(root, "lib", "modules", release),
   };
+}
+
+/** Setup header of a bzImage (Linux, Documentation/arch/x86/boot.rst): size of the setup code, and where the payload lies behind it. */
+const SETUP_SECTS = 0x1f1, PAYLOAD_OFFSET = 0x248, PAYLOAD_LENGTH = 0x24c;
+
+/** What unpacks the payload of Debian's kernels. */
+async function xz(): Promise<string> {
+  try {
+    await new Deno.Command("xz", { args: ["--version"], stdout: "null" }).output();
+    return "xz";
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const arch = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
+  const { root } = await fetchDebian("xz-utils", { arch, needs: ["usr/bin/xz"] });
+  return join(root, "usr", "bin", "xz");
+}
+
+/** The uncompressed ELF file that is in Debian's stock kernel; its path. */
+export async function vmlinux(
+  arch: GuestArch,
+  flavour: LinuxFlavour = LINUX_FLAVOURS[arch][0],
+): Promise<string> {
+  const { kernel, release } = await linuxKernel(arch, flavour);
+  const name = `vmlinux-${release}`;
+  const dir = await cachedDirectory(`vmlinux/${release}`, [name], async (fresh) => {
+    const image = await Deno.readFile(kernel);
+    const view = new DataView(image.buffer);
+    const start = (image[SETUP_SECTS] + 1) * 512 + view.getUint32(PAYLOAD_OFFSET, true);
+    const packed = join(fresh, "payload.xz");
+    // The last four bytes are the length of what is packed.
+    const length = view.getUint32(PAYLOAD_LENGTH, true) - 4;
+    await Deno.writeFile(packed, image.subarray(start, start + length));
+    const { success, stdout, stderr } = await new Deno.Command(await xz(), {
+      args: ["--decompress", "--stdout", packed],
+      stdin: "null",
+    }).output();
+    if (!success) throw new GuestError(`${kernel}: ${new TextDecoder().decode(stderr).trim()}`);
+    await Deno.writeFile(join(fresh, name), stdout);
+    await Deno.remove(packed);
+  });
+  return join(dir, name);
 }
 
 /** Debian's statically linked busybox of an architecture; the path of the executable. */

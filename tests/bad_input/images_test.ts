@@ -226,7 +226,7 @@ const executable = (what: string, patch: Patch, ...message: string[]): Refusal =
 
 refusalTest("An ELF header is refused for each field that makes no sense", [
   executable("e_ident: magic", u8(1, 0), "does not begin with the ELF magic"),
-  executable("e_ident: 64-bit class", u8(4, 2), "64-bit"),
+  executable("e_ident: 64-bit class", u8(4, 2), "build it for x86-64"),
   executable("e_ident: unknown class", u8(4, 3), "unknown class 3"),
   executable("e_ident: big-endian", u8(5, 2), "not little-endian"),
   executable("e_ident: version", u8(6, 2), "unknown version 2"),
