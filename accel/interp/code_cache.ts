@@ -1,7 +1,8 @@
 /**
  * Pre-decoded code, by physical page and by the mode bits that its meaning depends on, so that it survives
- * context switches. A write to an instruction's bytes turns just its record into "look again".
+ * context switches, and serves all processors of a machine. A write to an instruction's bytes turns just its record into "look again".
  */
+import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { X86 } from "../x86/cpu.ts";
 import {
   DECODED,
@@ -28,6 +29,7 @@ import {
   INFO_RIP,
   LINK_FROM,
   LOOKUP_PLACE,
+  MOST_PROCESSORS,
   OP,
   OP_CROSS,
   OP_GOTO,
@@ -68,17 +70,28 @@ export class CodeCache {
   private readonly crossers = new Map<number, number[]>();
   private readonly idleWrites: Uint16Array;
   private readonly edge = new Uint8Array(2 * MAX_LENGTH + 2);
+  /** What makes sense of the code; the processors that share it follow this one. */
   operations!: Operations;
+  private readonly cpus: X86[] = [];
+  private readonly memory: MemoryMap;
   /** Times that everything was dropped for want of room. */
   flushes = 0;
 
-  constructor(private readonly cpu: X86, private readonly decoder: Decoder) {
-    const { memory } = cpu.bus;
+  constructor(memory: MemoryMap, private readonly decoder: Decoder) {
+    this.memory = memory;
     this.hostPages = memory.host.buffer.byteLength >>> 12;
     this.pages = new Int32Array(this.hostPages * MODES);
     this.idleWrites = new Uint16Array(this.hostPages);
     memory.onCodeWrite = (offset, length) => this.written(offset, length);
     this.records[LOOKUP_PLACE + OP] = OP_LOOKUP;
+  }
+
+  /** Lets another processor run the code. Returns its number among those that do. */
+  join(cpu: X86): number {
+    if (this.cpus.length >= MOST_PROCESSORS) {
+      throw new RangeError(`at most ${MOST_PROCESSORS} processors can share code`);
+    }
+    return this.cpus.push(cpu) - 1;
   }
 
   /** Base index into {@linkcode CodeCache.pages} for a mode. */
@@ -88,8 +101,7 @@ export class CodeCache {
 
   /** Forgets all code. Only between instructions. */
   flush(): void {
-    const { codePages } = this.cpu.bus.memory;
-    codePages.fill(0);
+    this.memory.codePages.fill(0);
     this.records.fill(0, FIRST_FREE, this.nextPlace);
     this.places.fill(0, 0, this.nextPage * 4096);
     this.pages.fill(0);
@@ -98,7 +110,7 @@ export class CodeCache {
     this.freePages.length = 0;
     this.nextPage = 1;
     this.nextPlace = FIRST_FREE;
-    this.cpu.R[LINK_FROM] = 0;
+    for (const { R } of this.cpus) R[LINK_FROM] = 0;
     this.flushes++;
   }
 
@@ -122,16 +134,18 @@ export class CodeCache {
   }
 
   private protect(hostPage: number): void {
-    const { memory } = this.cpu.bus;
-    if (memory.codePages[hostPage >>> 12] !== 0) return;
-    memory.codePages[hostPage >>> 12] = 1;
-    this.cpu.mmu.protectHostPage(hostPage);
-    this.cpu.mmu64.protectHostPage(hostPage);
+    const { codePages } = this.memory;
+    if (codePages[hostPage >>> 12] !== 0) return;
+    codePages[hostPage >>> 12] = 1;
+    for (const { mmu, mmu64 } of this.cpus) {
+      mmu.protectHostPage(hostPage);
+      mmu64.protectHostPage(hostPage);
+    }
   }
 
   private decodeRun(hostPage: number, start: number, mode: number, page: number): number {
     const { records: C, places, decoder } = this;
-    const bytes = this.cpu.bus.memory.host.bytes;
+    const bytes = this.memory.host.bytes;
     const first = this.nextPlace;
     const end = hostPage + 0x1000;
     const bits = bitsOf(mode), protectedMode = isProtected(mode);
@@ -192,7 +206,7 @@ export class CodeCache {
       this.flush();
       return -1;
     }
-    const bytes = this.cpu.bus.memory.host.bytes, edge = this.edge;
+    const bytes = this.memory.host.bytes, edge = this.edge;
     const offset = C[p + F_PLACE] & 0xffff, tail = 0x1000 - offset;
     for (let i = 0; i < tail; i++) edge[i] = bytes[hostPage + offset + i];
     for (let i = 0; i < MAX_LENGTH + 1; i++) edge[tail + i] = bytes[nextHostPage + i];
@@ -340,7 +354,7 @@ export class CodeCache {
     if (hit) {
       this.idleWrites[host] = 0;
       // A repeated string instruction that overwrote itself is fetched anew, as between two slices.
-      this.cpu.attention = true;
+      this.alert();
     } else if (++this.idleWrites[host] >= IDLE_WRITES) this.drop(host);
   }
 
@@ -361,9 +375,14 @@ export class CodeCache {
       this.freePages.push(page);
     }
     this.idleWrites[host] = 0;
-    if (!this.crossers.has(host << 12)) this.cpu.bus.memory.codePages[host] = 0;
+    if (!this.crossers.has(host << 12)) this.memory.codePages[host] = 0;
     // Writes are no longer heard of: a repeated string instruction in this page is looked up again.
-    this.cpu.attention = true;
+    this.alert();
+  }
+
+  /** Has the processor that executes look its code up again; the others do so anyway. */
+  private alert(): void {
+    for (const cpu of this.cpus) cpu.attention = true;
   }
 }
 

@@ -14,7 +14,7 @@ import type { CpuModel } from "../x86/models.ts";
 import * as S from "../x86/state.ts";
 import { afterInstruction, checkInstructionBreakpoint, hasDebugWork } from "../x86/system/debug.ts";
 import { deliverExternal, deliverFault, deliverNmi } from "../x86/system/interrupts.ts";
-import { initState, resetState, resumeState } from "../x86/system/reset.ts";
+import { initState, resetState, resumeState, startState } from "../x86/system/reset.ts";
 import { ROWS } from "../x86/table.ts";
 import type { AddressForm, InterpVariant } from "./binder.ts";
 import { CodeCache, MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "./code_cache.ts";
@@ -36,6 +36,7 @@ import {
   RECORD,
   RING_AT,
   RING_SIZE,
+  STEP_WORDS,
   STEPS,
   TLB_BASE,
 } from "./record.ts";
@@ -55,6 +56,9 @@ export class Interpreter implements Cpu {
   private readonly R: Int32Array;
   private readonly code: CodeCache;
   private readonly operations: Operations;
+  private readonly variants: ReadonlyMap<string, InterpVariant>;
+  /** Place of the first of its records for stepping. */
+  private readonly firstStep: number;
   private readonly branches = new Int32Array(RING_SIZE);
   private readonly loop: (p: number, pEnd: number) => void;
   private readonly longLoop: (p: number, pEnd: number) => void;
@@ -66,6 +70,8 @@ export class Interpreter implements Cpu {
   private inLoop = false;
   private intr = false;
   private nmiPending = false;
+  /** Set by an INIT from within an instruction, until that is over. */
+  private initPending = false;
   /** Mode bits that {@linkcode Interpreter.updateMode} found. */
   private mode = 0;
   /** Base of CS when {@linkcode Interpreter.updateMode} last looked. */
@@ -77,21 +83,23 @@ export class Interpreter implements Cpu {
   /** Set by the slow lookup: the next instruction must be stepped from a copy of its bytes. */
   private mustStep = false;
 
-  constructor(bus: CpuBus, model: CpuModel) {
+  /** @param peer another processor of the same board and model, with which it shares decoded code */
+  constructor(bus: CpuBus, model: CpuModel, peer?: Interpreter) {
     this.x86 = new X86(bus, model);
     const { R, mmu, mmu64 } = this.x86;
     this.R = R;
     const decoder = new Decoder(ROWS, (feature) => model.features.has(feature));
-    this.code = new CodeCache(this.x86, decoder);
-    this.operations = new Operations(this.x86, this.code);
-    this.code.operations = this.operations;
+    this.code = peer?.code ?? new CodeCache(bus.memory, decoder);
+    this.firstStep = FIRST_STEP + this.code.join(this.x86) * STEP_WORDS;
+    this.operations = new Operations(this.x86, this.code, peer?.code.operations);
+    if (peer === undefined) this.code.operations = this.operations;
     this.operations.iterationBudget = () => Math.min(this.mostIterations, this.remaining());
     mmu.onFlush = () => this.interruptLoop();
     mmu64.onFlush = () => this.interruptLoop();
-    const variants = this.hotVariants(decoder);
-    this.loop = this.makeLoop(variants, false);
-    this.longLoop = this.makeLoop(variants, true);
-    warmUp(this.x86, this.code, this.loop, variants);
+    this.variants = peer?.variants ?? this.hotVariants(decoder);
+    this.loop = this.makeLoop(this.variants, false);
+    this.longLoop = this.makeLoop(this.variants, true);
+    warmUp(this.x86, this.code, this.loop, this.variants);
     this.reset();
   }
 
@@ -154,7 +162,8 @@ export class Interpreter implements Cpu {
   }
 
   init(): void {
-    initState(this.x86);
+    if (this.inLoop) this.initPending = true;
+    else initState(this.x86);
     this.interruptLoop();
   }
 
@@ -205,7 +214,8 @@ export class Interpreter implements Cpu {
     // One instruction at least comes between two interrupts, so that time always moves.
     let fresh = true;
     while (this.left > 0) {
-      if (R[S.ACTIVITY] === 2) break;
+      if (this.initPending) this.takeInit();
+      if (R[S.ACTIVITY] > 1) break;
       if (fresh && R[S.SHADOW] === 0 && this.deliverPending()) {
         fresh = false;
         continue;
@@ -225,9 +235,16 @@ export class Interpreter implements Cpu {
         if (this.mustStep) this.execute(1);
       } else this.execute(Math.min(this.left, STRETCH));
     }
+    if (this.initPending) this.takeInit();
     // What was not executed is not owed.
     this.target -= this.left;
     this.left = 0;
+  }
+
+  /** INIT came from within an instruction, which is over now. */
+  private takeInit(): void {
+    this.initPending = false;
+    initState(this.x86);
   }
 
   private deliverPending(): boolean {
@@ -437,7 +454,7 @@ export class Interpreter implements Cpu {
     const offset = (base + ip) & 0xfff;
     this.enterPage(ip - offset, high);
     this.step = (this.step + 1) % STEPS;
-    const place = FIRST_STEP + this.step * 2 * RECORD;
+    const place = this.firstStep + this.step * 2 * RECORD;
     for (let length = 0; length < bytes.length;) {
       if (ip + length > limit) x86.raise(S.GP, 0);
       const at = ip + length, carried = at >= 0x100000000 && long ? high + 1 : high;
@@ -477,7 +494,22 @@ export class Interpreter implements Cpu {
   // The rest of `Cpu`.
 
   get activity(): CpuActivity {
-    return (["running", "halted", "shutdown"] as const)[this.R[S.ACTIVITY]];
+    return (["running", "halted", "shutdown", "wait-for-sipi"] as const)[this.R[S.ACTIVITY]];
+  }
+
+  get ready(): boolean {
+    const { R } = this;
+    if (R[S.ACTIVITY] !== 1) return R[S.ACTIVITY] === 0;
+    return R[S.SHADOW] === 0 &&
+      ((this.nmiPending && R[S.NMI_BLOCKED] === 0) || (this.intr && (R[S.EFLAGS] & S.IF) !== 0));
+  }
+
+  set onPause(pause: () => void) {
+    this.x86.onPause = pause;
+  }
+
+  get onPause(): () => void {
+    return this.x86.onPause;
   }
 
   get interruptsEnabled(): boolean {
@@ -489,8 +521,8 @@ export class Interpreter implements Cpu {
     if (level) this.interruptLoop();
   }
 
-  startup(_vector: number): void {
-    // There is one processor, and that never waits for a start-up message.
+  startup(vector: number): void {
+    startState(this.x86, vector);
   }
 
   nmi(): void {
@@ -582,7 +614,7 @@ export class Interpreter implements Cpu {
     const names = this.operations.names(), C = this.code.records;
     for (let i = 0; i < count; i++) {
       this.run(1);
-      const key = names.get(C[FIRST_STEP + this.step * 2 * RECORD]) ?? "?";
+      const key = names.get(C[this.firstStep + this.step * 2 * RECORD]) ?? "?";
       tally.set(key, (tally.get(key) ?? 0) + 1);
     }
   }

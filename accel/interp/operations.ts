@@ -115,8 +115,12 @@ export class Operations {
   /** Functions by operation number; the hot ones have none until asked. */
   readonly handlers: Handler[] = [];
   /** What follows each operation: {@linkcode GO_ON}, {@linkcode LOOK_UP} or {@linkcode LEAVE}. */
-  readonly after: Uint8Array = new Uint8Array(8192);
-  private readonly numbers = new Map<string, number>();
+  readonly after: Uint8Array;
+  private readonly numbers: Map<string, number>;
+  /** What each number stands for. */
+  private readonly variants: (InterpVariant | undefined)[];
+  /** Operations of further processors, which take over the numbers. */
+  private readonly followers: Operations[] = [];
   /** Scope of generated text: names and values, for the loop too. */
   readonly scope: Record<string, unknown>;
   /** The same for 64-bit code. */
@@ -128,7 +132,15 @@ export class Operations {
   /** How many iterations a repeated string instruction may do now; the engine's to say. */
   iterationBudget: () => number = () => 1;
 
-  constructor(private readonly cpu: X86, private readonly code: CodeCache) {
+  /** @param leader the operations of the processor whose numbers are taken over, since its code is shared */
+  constructor(
+    private readonly cpu: X86,
+    private readonly code: CodeCache,
+    leader?: Operations,
+  ) {
+    this.after = leader?.after ?? new Uint8Array(8192);
+    this.numbers = leader?.numbers ?? new Map();
+    this.variants = leader?.variants ?? [];
     this.scope = this.makeScope();
     this.longScope = { ...this.scope, ...this.makeLongScope() };
     this.count = FIRST_HOT + HOT_FORMS.length;
@@ -142,6 +154,20 @@ export class Operations {
       R[CURRENT] = p;
       cpu.raise(S.GP, 0);
     }, GO_ON);
+    if (leader === undefined) return;
+    leader.followers.push(this);
+    for (let number = FIRST_HOT; number < leader.count; number++) this.follow(number);
+  }
+
+  /** Takes over an operation of the leader's; its text is compiled for this processor when it is first met. */
+  private follow(number: number): void {
+    const variant = this.variants[number];
+    if (variant === undefined) return;
+    this.handlers[number] = (p) => {
+      const { handler } = this.generate(variant, variant.form.row.opcode);
+      this.handlers[number] = handler;
+      handler(p);
+    };
   }
 
   private add(key: string, handler: Handler, after: number): number {
@@ -171,10 +197,12 @@ export class Operations {
       flat,
     };
     const { handler, after } = this.generate(variant, key);
-    if (known === undefined) return this.add(key, handler, after);
-    this.handlers[known] = handler;
-    this.after[known] = after;
-    return known;
+    const number = known ?? this.add(key, handler, after);
+    this.handlers[number] = handler;
+    this.after[number] = after;
+    this.variants[number] = variant;
+    for (const follower of this.followers) follower.follow(number);
+    return number;
   }
 
   /** Bodies of the switch for the hot forms; those which the model's table lacks are left out. */

@@ -36,8 +36,12 @@ export const OP_RESYNC = 0, OP_LOOKUP = 1, OP_GOTO = 2, OP_CROSS = 3, FIRST_HOT 
 export const LOOKUP_PLACE = 8, FIRST_STEP = 16;
 /** Records for stepping are used in turn, two words of eight each, so that the history of steps can be told. */
 export const STEPS = 16;
+/** Words of one processor's records for stepping; those of further processors follow. */
+export const STEP_WORDS: number = STEPS * 2 * RECORD;
+/** Processors that may share one store of records. */
+export const MOST_PROCESSORS = 16;
 /** Records on which the loop is exercised before it is used: see `warm_up.ts`. */
-export const WARM_UP_PLACE: number = FIRST_STEP + STEPS * 2 * RECORD,
+export const WARM_UP_PLACE: number = FIRST_STEP + MOST_PROCESSORS * STEP_WORDS,
   FIRST_FREE: number = WARM_UP_PLACE + 2 * RECORD;
 
 /** Engine words of `R`: record executing, place where the budget ends, offset in CS of the current page's start, TLB table and code-page table in use, whether CS must be checked at each lookup, a word that is always zero, place of a jump waiting for its link, position in the branch ring. */

@@ -62,6 +62,8 @@ export class X86 {
   repeating = false;
   /** Set when the engine should look at interrupts, modes or limits before the next instruction or iteration. */
   attention = false;
+  /** Called by PAUSE. */
+  onPause: () => void = () => {};
   /** FERR#: driven with the x87 error summary while CR0.NE is clear. The board turns it into IRQ 13. */
   ferr: (level: boolean) => void = () => {};
 

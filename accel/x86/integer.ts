@@ -301,5 +301,5 @@ export const INTEGER_HELPERS: Record<string, Helper> = {
   bound,
   enter,
   leave,
-  pause: () => {},
+  pause: (cpu) => cpu.onPause(),
 };

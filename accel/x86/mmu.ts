@@ -78,7 +78,11 @@ export class Mmu {
     const long = cpu.model.features.has("lm");
     this.reservedHigh = long ? ~0xff : ~0xf;
     this.largeHigh = long ? 0x1fe000 : 0x1e000;
-    this.memory.onRemap = () => this.flushAll();
+    const { onRemap } = this.memory;
+    this.memory.onRemap = () => {
+      onRemap();
+      this.flushAll();
+    };
   }
 
   setA20(enabled: boolean): void {

@@ -28,7 +28,7 @@ export const FR = 34, FC = 35;
 /** EFLAGS without CF, PF, AF, ZF, SF, OF: TF, IF, DF, IOPL, NT, RF, VM, AC, VIF, VIP, ID, and bit 1, always set. */
 export const EFLAGS = 36;
 export const CPL = 37;
-/** 0 running, 1 halted, 2 shutdown. */
+/** 0 running, 1 halted, 2 shutdown, 3 waiting for a start-up message. */
 export const ACTIVITY = 38;
 /** Nonzero while an interrupt is held off for one instruction: 1 after STI, 2 after MOV SS or POP SS (which hold off debug traps as well). */
 export const SHADOW = 39;

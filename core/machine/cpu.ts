@@ -8,7 +8,9 @@ export type CpuActivity =
   /** In HLT, waiting for an interrupt. */
   | "halted"
   /** In shutdown after a triple fault; only reset ends it. */
-  | "shutdown";
+  | "shutdown"
+  /** An application processor after reset or INIT: only a start-up message (SIPI) ends it. */
+  | "wait-for-sipi";
 
 /** The registers in a report, by their SDM names. 64-bit values as bigint, the others as unsigned numbers. */
 export interface CpuRegisters {
@@ -52,6 +54,12 @@ export interface Cpu extends Chip {
   /** Ends the slice after at most `count` more instructions, counted from the one executing now. */
   shortenSlice(count: number): void;
   readonly activity: CpuActivity;
+  /** Whether it would execute an instruction if it were run now: it runs, or halts and has an interrupt that it takes. */
+  readonly ready: boolean;
+  /** Called from within each PAUSE instruction: the processor is spinning. Set by whoever shares time out. */
+  onPause: () => void;
+  /** The processors that it stands for, if several. */
+  readonly processors?: readonly Cpu[];
   /** Whether maskable interrupts could be delivered (EFLAGS.IF). */
   readonly interruptsEnabled: boolean;
   /** INTR pin. */

@@ -24,6 +24,7 @@ export type Step =
   | { op: "hlt" }
   | { op: "sti" }
   | { op: "cli" }
+  | { op: "pause" }
   | { op: "crash" };
 
 /** A processor that executes steps; INTR enters `handler` and returns to the interrupted step after `iret`-less `handlerLength` steps. */
@@ -42,6 +43,7 @@ export class ScriptedCpu implements Cpu {
   private busy = false;
   /** Called for each accepted interrupt: acknowledges it at its source. */
   onInterrupt: () => void = () => {};
+  onPause: () => void = () => {};
   /** Longest slice asked for. */
   longestSlice = 0;
 
@@ -56,6 +58,10 @@ export class ScriptedCpu implements Cpu {
   }
   get activity(): CpuActivity {
     return this.state.activity as CpuActivity;
+  }
+  get ready(): boolean {
+    const { activity, intr, ifFlag } = this.state;
+    return activity === "running" || (activity === "halted" && intr && ifFlag);
   }
   get interruptsEnabled(): boolean {
     return this.state.ifFlag;
@@ -91,6 +97,7 @@ export class ScriptedCpu implements Cpu {
       else if (step.op === "hlt") state.activity = "halted";
       else if (step.op === "sti") state.ifFlag = true;
       else if (step.op === "cli") state.ifFlag = false;
+      else if (step.op === "pause") this.onPause();
       else if (step.op === "crash") state.activity = "shutdown";
       state.pc = next % this.program.length;
       state.instructions++;

@@ -8,6 +8,8 @@ import { ATTR_REAL, LDT, setSegment, TSS32_BUSY } from "./segments.ts";
 
 /** Where execution starts: F000:FFF0 with the base at the top of the 4 GiB. */
 const RESET_BASE = 0xffff0000 | 0, RESET_SELECTOR = 0xf000, RESET_IP = 0xfff0;
+/** Value of `R[ACTIVITY]`. */
+const WAIT_FOR_SIPI = 3;
 const SYSTEM_PRESENT = 0x80;
 
 /** What RESET and INIT have in common. */
@@ -52,6 +54,11 @@ function restart(cpu: X86, cr0: number): void {
   cpu.mmu64.flushAll();
 }
 
+/** Bootstrap processors start at the reset vector, application processors wait (SDM vol. 3, 9.4.3). */
+function park(cpu: X86): void {
+  if ((cpu.bus.index ?? 0) !== 0) cpu.R[S.ACTIVITY] = WAIT_FOR_SIPI;
+}
+
 /** RESET: every register gets its power-up value. */
 export function resetState(cpu: X86): void {
   const R = cpu.R;
@@ -64,11 +71,22 @@ export function resetState(cpu: X86): void {
   R[S.FTAG] = 0;
   R[S.MXCSR] = 0x1f80;
   cpu.msrs.reset();
+  park(cpu);
 }
 
 /** INIT: as RESET, but for x87, SSE and model-specific registers and the cache bits of CR0. */
 export function initState(cpu: X86): void {
   restart(cpu, (cpu.R[S.CR0] & (S.CR0_CD | S.CR0_NW)) | S.CR0_ET);
+  park(cpu);
+}
+
+/** A start-up message: a processor that waits for one starts in real mode at `vector` × 4 KiB, others ignore it. */
+export function startState(cpu: X86, vector: number): void {
+  const { R } = cpu;
+  if (R[S.ACTIVITY] !== WAIT_FOR_SIPI) return;
+  R[S.ACTIVITY] = 0;
+  R[S.RIP] = 0;
+  setSegment(cpu, S.CS, vector << 8, vector << 12, 0xffff, ATTR_REAL);
 }
 
 /** To be called after `R`, the MSRs and the PDPTEs were restored: brings along what is derived from them. */
