@@ -25,7 +25,6 @@ import { I440fx } from "../i440fx.ts";
 import { I8042 } from "../i8042.ts";
 import { I8237 } from "../i8237.ts";
 import { I8254 } from "../i8254.ts";
-import { I8259 } from "../i8259.ts";
 import { Mc146818 } from "../mc146818.ts";
 import { PcSpeaker } from "../pc_speaker.ts";
 import { PciHost } from "../pci.ts";
@@ -47,8 +46,8 @@ import { addDisplay, displayMemory, planDisplay } from "./display.ts";
 import { type PcDrive, placeDrives } from "./drives.ts";
 import { BoardError } from "./errors.ts";
 import { addFirmwareItems } from "./firmware_items.ts";
+import { PcInterrupts } from "./interrupts.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
-import { OrLine } from "./or_line.ts";
 import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
 import { PM_BASE, SCI_INTERRUPT, setUpPci, SMBUS_BASE } from "./pci_setup.ts";
@@ -116,8 +115,6 @@ const HOST_BRIDGE = 0, SOUTH_BRIDGE = 1, DISPLAY = 2;
 const SHUTDOWN_STATUS = 0x0f, RESUME_CODES: readonly number[] = [0x05, 0x09, 0x0a];
 /** PAM register of the lower half of the BIOS area, where the tables for a kernel lie, and RAM in all of it. */
 const PAM_OF_BIOS_AREA = 0x5e, PAM_READ_WRITE = 0x33;
-/** Line 2 is the cascade. */
-const hasLine = (irq: number): boolean => irq >= 0 && irq < 16 && irq !== 2;
 
 /** Makes a board. Rejects with a `BoardError` or an `ImageError` when the options or the files in them are no good. */
 export function createPc(options: PcOptions, controls: MachineControls): Promise<PcBoard> {
@@ -152,15 +149,16 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const a20 = new A20Gate({ out: (level) => pins.cpu?.setA20(level) });
 
   // Interrupts: every line may have several sources
-  const pic = new I8259({ intr: (level) => pins.cpu?.setIntr(level) });
-  const lines = Array.from(
-    { length: 16 },
-    (_, irq) => hasLine(irq) ? new OrLine(pic.irq(irq)) : undefined,
-  );
-  const interrupt = (irq: number): Wire => lines[irq]!.source();
-  ports.claim("pic master", 0x20, 2, pic.master);
-  ports.claim("pic slave", 0xa0, 2, pic.slave);
-  ports.claim("elcr", 0x4d0, 2, pic.elcr);
+  const processors = 1;
+  const interrupts = new PcInterrupts({
+    memory,
+    ports,
+    clock,
+    processor: () => pins.cpu,
+    current: () => 0,
+  }, processors);
+  const { pic } = interrupts;
+  const interrupt = (irq: number): Wire => interrupts.source(irq)!;
 
   // Timer and speaker
   const pit = new I8254({ clock, irq: interrupt(0) });
@@ -190,7 +188,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   // Keyboard, mouse, and resets: the processor alone where firmware says how to go on, else everything
   const resetProcessor = (): void => {
     const resumes = firmware !== undefined && RESUME_CODES.includes(rtc.getCmos(SHUTDOWN_STATUS));
-    if (resumes) pins.cpu?.init();
+    if (resumes) interrupts.local[0].init();
     else controls.requestReset();
   };
   const port92 = new Port92({ a20: (level) => a20.drive(level), reset: resetProcessor });
@@ -229,7 +227,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const hostBridge = new I440fx({ pam, smram });
   pci.attach(HOST_BRIDGE, 0, hostBridge.config);
   const southBridge = new Piix3({
-    irqs: lines.map((line) => line?.source()),
+    irqs: Array.from({ length: 16 }, (_, irq) => interrupts.source(irq)),
   });
   pci.attach(SOUTH_BRIDGE, 0, southBridge.config);
 
@@ -280,7 +278,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     {
       ports,
       memory,
-      interrupt: (irq) => hasLine(irq) ? interrupt(irq) : undefined,
+      interrupt: (irq) => interrupts.source(irq),
       controls,
       debugcon: options.debugcon ?? (() => {}),
     },
@@ -315,7 +313,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     ...drives.filter((drive) => drive !== undefined),
     ...extras,
     ...(vga === undefined ? [] : [vga]),
-    pic,
+    ...interrupts.chips,
   ];
 
   const acpi = buildAcpiTables({
@@ -372,7 +370,16 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     };
   }
 
-  const processor = options.cpu({ memory, ports, acknowledge: () => pic.acknowledge(), clock });
+  const [apic] = interrupts.local;
+  const processor = options.cpu({
+    memory,
+    ports,
+    acknowledge: () => apic.acknowledge(),
+    clock,
+    apic,
+    index: 0,
+    count: processors,
+  });
   pins.cpu = processor;
   const board: PcBoard = {
     cpu: processor,
@@ -385,13 +392,15 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     keyboard,
     mouse,
     reset(): void {
-      // The processor comes first: the chips then drive its pins.
+      // The processor comes first: the chips then drive its pins. A chip's line that moves on the way must
+      // find the I/O APIC masked.
       processor.reset();
+      interrupts.ioapic.reset();
       for (const chip of chips) chip.reset();
       prepare();
     },
     nmi(): void {
-      if (!rtc.nmiMasked) processor.nmi();
+      if (!rtc.nmiMasked) interrupts.nmi();
     },
     dispose(): Promise<void> {
       return closeDrives(options.drives ?? []);

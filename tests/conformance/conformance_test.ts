@@ -1,11 +1,14 @@
 /** Every chip joins the conformance suite here. */
 import { assertEquals } from "@std/assert";
+import { ApicBus, MSI_SIZE } from "../../hw/apic_bus.ts";
 import { Debugcon } from "../../hw/debugcon.ts";
 import { I8042 } from "../../hw/i8042.ts";
 import { I8237 } from "../../hw/i8237.ts";
 import { I8254 } from "../../hw/i8254.ts";
 import { I8259 } from "../../hw/i8259.ts";
+import { IoApic, IOAPIC_PINS, IOAPIC_SIZE } from "../../hw/ioapic.ts";
 import { IsaDebugExit } from "../../hw/isa_debug_exit.ts";
+import { LOCAL_APIC_SIZE, LocalApic } from "../../hw/local_apic.ts";
 import { Mc146818 } from "../../hw/mc146818.ts";
 import { PcSpeaker } from "../../hw/pc_speaker.ts";
 import { PcTestdev, TESTDEV_IOMEM_SIZE, TESTDEV_IRQ_LINES } from "../../hw/pc_testdev.ts";
@@ -35,6 +38,94 @@ conformance({
         () => pic.acknowledge(),
       ],
       invariants: () => assertEquals(bench.levels.get("intr") ?? false, pic.intr),
+    };
+  },
+});
+
+conformance({
+  name: "LocalApic",
+  persistent: ["lint0", "lint1"],
+  create(bench) {
+    const bus = new ApicBus();
+    const apics = [0, 1].map((index) => {
+      const apic = new LocalApic({
+        clock: bench.clock,
+        bus,
+        processor: {
+          intr: bench.wire(`intr${index}`),
+          nmi: bench.sink(`nmi${index}`),
+          init: bench.sink(`init${index}`),
+          startup: bench.sink(`startup${index}`),
+        },
+        acknowledge: () => 8,
+        decode: (base) => bench.sink(`base${index}`)(base),
+      }, { index });
+      bus.attach(apic);
+      return apic;
+    });
+    return {
+      chips: apics,
+      spaces: [
+        ...apics.map((apic) => ({
+          name: apic.name,
+          access: apic.registers,
+          count: LOCAL_APIC_SIZE,
+          sizes: [4] as const,
+        })),
+        { name: "messages", access: bus.messages, count: MSI_SIZE, sizes: [4] },
+      ],
+      events: [
+        // The common registers, which random offsets seldom hit.
+        (random) => {
+          const offset = random.pick([0x80, 0xb0, 0xf0, 0x300, 0x320, 0x350, 0x380, 0x3e0]);
+          random.pick(apics).registers.write(offset, 4, random.next());
+        },
+        (random) => random.pick(apics).lint(random.pick([0, 1] as const))(random.bool()),
+        (random) => {
+          const apic = random.pick(apics);
+          return apic.intr ? apic.acknowledge() : 0;
+        },
+        (random) => random.pick(apics).writeBase(random.next() & 0xfffffd00, 0) ? 1 : 0,
+        (random) => random.pick(apics).readMsr(0x800 + random.int(0x40))?.low ?? -1,
+        (random) => {
+          const low = random.oneIn(2) ? random.int(0x200) : random.next();
+          return random.pick(apics).writeMsr(0x800 + random.int(0x40), low, random.int(2)) ? 1 : 0;
+        },
+        (random) => random.pick(apics).writeDeadline(random.next(), random.int(3)),
+        (random) => random.pick(apics).readDeadline().low,
+        (random) => {
+          random.pick(apics).taskPriority = random.int(16);
+        },
+      ],
+      invariants: () =>
+        apics.forEach((apic, i) => assertEquals(bench.levels.get(`intr${i}`) ?? false, apic.intr)),
+    };
+  },
+});
+
+conformance({
+  name: "IoApic",
+  persistent: ["lines"],
+  create(bench) {
+    const ioapic = new IoApic({
+      send: ({ vector, destination }) => {
+        bench.sink("message")(vector);
+        return destination < 0x80;
+      },
+    });
+    return {
+      chips: [ioapic],
+      spaces: [
+        { name: "registers", access: ioapic.registers, count: IOAPIC_SIZE, sizes: [4] },
+      ],
+      events: [
+        (random) => ioapic.setPin(random.int(IOAPIC_PINS), random.bool()),
+        (random) => {
+          ioapic.registers.write(0, 4, 0x10 + random.int(2 * IOAPIC_PINS));
+          ioapic.registers.write(0x10, 4, random.next());
+        },
+        (random) => ioapic.endOfInterrupt(random.int(256)),
+      ],
     };
   },
 });
