@@ -81,6 +81,11 @@ export const DEVICES: readonly DeviceModel[] = [
   onBoard("i440FX", "host bridge, PCI 00:00.0"),
   onBoard("i8042", "keyboard controller with PS/2 keyboard and mouse, ports 0x60 and 0x64"),
   onBoard("i8237", "two DMA controllers, ports 0x00, 0x80 and 0xc0"),
+  onBoard(
+    "apic",
+    "local APIC of each processor, memory at 0xfee00000, message-signalled interrupts",
+  ),
+  onBoard("ioapic", "I/O APIC with 24 inputs, memory at 0xfec00000"),
   onBoard("isa-pcspk", "PC speaker, port 0x61"),
   onBoard("isa-pic", "two 8259 interrupt controllers, ports 0x20, 0xa0 and 0x4d0"),
   onBoard("isa-pit", "8254 timer, port 0x40"),
