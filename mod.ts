@@ -52,6 +52,7 @@ import type { DeviceRequest } from "./hw/boards/devices.ts";
 import type { KernelOptions as BoardKernel } from "./hw/boards/direct_boot.ts";
 import type { PcDrive } from "./hw/boards/drives.ts";
 import { createPc } from "./hw/boards/pc.ts";
+import { MOST_PROCESSORS } from "./hw/boards/processors.ts";
 import type { NamedImage } from "./hw/boot/plan.ts";
 
 export { BlockError, type BlockErrorKind } from "./core/block/block_device.ts";
@@ -73,7 +74,7 @@ export type {
   WithinOptions,
 } from "./core/expect/serial_stream.ts";
 export { type ShellResult, stripAnsi } from "./core/expect/shell.ts";
-export type { CpuRegisters, ExecutedInstruction } from "./core/machine/cpu.ts";
+export type { CpuActivity, CpuRegisters, ExecutedInstruction } from "./core/machine/cpu.ts";
 export { type Duration, formatNanoseconds, nanoseconds } from "./core/machine/duration.ts";
 export {
   describeExit,
@@ -86,6 +87,7 @@ export {
   MachineEndedError,
   MachineError,
   type MachineReport,
+  type ProcessorReport,
   type ReportedInstruction,
   WaitTimeoutError,
 } from "./core/machine/exit.ts";
@@ -153,8 +155,10 @@ export interface MachineOptions extends MachineSettings {
   board?: "pc";
   /** RAM in bytes, or with a unit as in `"128M"`. Default 128 MiB. */
   memory?: number | string;
-  /** Processor model with features switched on and off: `max` (default: all that is emulated, 64-bit mode included), `qemu64`, `Nehalem`, `qemu32`, `pentium3`, `max,-sse3`; {@linkcode CPU_MODELS} has all names. */
+  /** Processor model with features switched on and off: `max` (default, 32-bit), `qemu64` (with long mode), `pentium3`, `pentium`, `486`, `max,-sse3`. */
   cpu?: string;
+  /** How many processors there are, 1 (default) to 16. They take turns by instruction count; time is the sum of their instructions. */
+  processors?: number;
   /** The engine. `interp` is the only one: an interpreter. */
   accel?: "interp";
   /** A system ROM such as SeaBIOS's `bios-256k.bin`. */
@@ -199,6 +203,7 @@ const OPTIONS: Record<keyof MachineOptions, Kind> = {
   board: "any",
   memory: "any",
   cpu: "text",
+  processors: "any",
   accel: "any",
   firmware: "any",
   optionRoms: "list",
@@ -298,6 +303,17 @@ function memorySize(given: number | string | undefined): number | undefined {
   return Number(parts[1]) * SIZE_UNITS[parts[2].toLowerCase()];
 }
 
+function checkProcessors(count: number | undefined): void {
+  if (count === undefined) return;
+  if (!(Number.isInteger(count) && count >= 1 && count <= MOST_PROCESSORS)) {
+    throw new OptionError(
+      "processors",
+      `${shown(count)} will not do: give a whole number from 1 to ${MOST_PROCESSORS}`,
+    );
+  }
+}
+
+/** Makes processors of one model, for one board: they share decoded code. */
 function cpuFactory(text: string): CpuFactory {
   let model;
   try {
@@ -305,7 +321,12 @@ function cpuFactory(text: string): CpuFactory {
   } catch (error) {
     throw new OptionError("cpu", (error as Error).message);
   }
-  return (bus) => new Interpreter(bus, model);
+  let first: Interpreter | undefined;
+  return (bus) => {
+    const processor = new Interpreter(bus, model, first);
+    first ??= processor;
+    return processor;
+  };
 }
 
 /** Reads a file, or takes bytes under the option's name. */
@@ -446,6 +467,7 @@ export class Machine extends BoardMachine {
     ) {
       throw new OptionError("icountShift", `${icountShift} is not an integer from 0 to 10`);
     }
+    checkProcessors(options.processors);
     const cpu = cpuFactory(options.cpu ?? "max");
     const memory = memorySize(options.memory);
     const kernel = await kernelOptions(options);
@@ -459,6 +481,7 @@ export class Machine extends BoardMachine {
       for (const drive of options.drives ?? []) drives.push(openDrive(drive));
       const board = await createPc({
         cpu,
+        processors: options.processors,
         clock: new VirtualClock(icountShift),
         memory,
         firmware: rom,

@@ -58,8 +58,9 @@ export interface Cpu extends Chip {
   readonly ready: boolean;
   /** Called from within each PAUSE instruction: the processor is spinning. Set by whoever shares time out. */
   onPause: () => void;
-  /** The processors that it stands for, if several. */
+  /** The processors that it stands for, if several, and the number of the one that executes or executed last. */
   readonly processors?: readonly Cpu[];
+  readonly currentProcessor?: number;
   /** Whether maskable interrupts could be delivered (EFLAGS.IF). */
   readonly interruptsEnabled: boolean;
   /** INTR pin. */

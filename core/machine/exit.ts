@@ -1,5 +1,5 @@
 /** How a machine ends, and how a wait that was in vain says so. */
-import type { CpuRegisters, ExecutedInstruction } from "./cpu.ts";
+import type { CpuActivity, CpuRegisters, ExecutedInstruction } from "./cpu.ts";
 import { formatNanoseconds } from "./duration.ts";
 
 /** Turns a reported instruction into assembly text. */
@@ -11,7 +11,22 @@ export interface ReportedInstruction extends ExecutedInstruction {
   text: string;
 }
 
-/** What the machine looked like when it ended or when a wait failed. */
+/** One of several processors, in a report. */
+export interface ProcessorReport {
+  /** Whether it executes, halts, is in shutdown, or waits for its start-up message. */
+  activity: CpuActivity;
+  /** Code segment in which it stood. */
+  cs: number;
+  /** Its offset in the code segment. */
+  ip: number;
+  /** The registers, by their names in Intel's manual. */
+  registers: CpuRegisters;
+}
+
+/**
+ * What the machine looked like when it ended or when a wait failed. Of several processors `cs`, `ip`,
+ * `registers` and `recent` are those of the one that executed last.
+ */
 export interface MachineReport {
   /** Code segment in which the processor stood. */
   cs: number;
@@ -21,7 +36,11 @@ export interface MachineReport {
   registers: CpuRegisters;
   /** The last instructions executed, oldest first. */
   recent: ReportedInstruction[];
-  /** Instructions executed since power-on. */
+  /** Number of the processor that executed last, if there are several. */
+  processor?: number;
+  /** All processors by their numbers, if there are several. */
+  processors?: ProcessorReport[];
+  /** Instructions executed since power-on, by all processors. */
   instructions: number;
   /** Virtual nanoseconds since power-on. */
   virtualTime: number;
@@ -80,6 +99,21 @@ function hex(value: number | bigint, digits: number): string {
 /** Lines that a message shows of each serial port. */
 const TAIL_LINES = 25;
 
+function registerLines(title: string, given: CpuRegisters): string[] {
+  const registers = Object.entries(given);
+  if (registers.length === 0) return [];
+  const lines = [title];
+  for (let i = 0; i < registers.length; i += 6) {
+    lines.push(
+      "  " +
+        registers.slice(i, i + 6).map(([name, value]) =>
+          `${name}=${hex(value, typeof value === "bigint" ? 16 : value > 0xffff ? 8 : 4)}`
+        ).join(" "),
+    );
+  }
+  return lines;
+}
+
 /** The report as indented lines of text, for an error message or a terminal. */
 export function formatReport(report: MachineReport): string {
   const lines: string[] = [];
@@ -96,20 +130,14 @@ export function formatReport(report: MachineReport): string {
   if (report.screen !== undefined) {
     lines.push("screen:", ...report.screen.map((line) => `  | ${line}`));
   }
-  const registers = Object.entries(report.registers);
-  if (registers.length > 0) {
-    lines.push("registers:");
-    for (let i = 0; i < registers.length; i += 6) {
-      lines.push(
-        "  " +
-          registers.slice(i, i + 6).map(([name, value]) =>
-            `${name}=${hex(value, typeof value === "bigint" ? 16 : value > 0xffff ? 8 : 4)}`
-          ).join(" "),
-      );
-    }
-  }
+  const { processors, processor } = report;
+  if (processors === undefined) lines.push(...registerLines("registers:", report.registers));
+  processors?.forEach(({ activity, registers }, i) => {
+    const last = i === processor ? ", executed last" : "";
+    lines.push(...registerLines(`registers of processor ${i} (${activity}${last}):`, registers));
+  });
   if (report.recent.length > 0) {
-    lines.push("last instructions:");
+    lines.push(`last instructions${processor === undefined ? "" : ` of processor ${processor}`}:`);
     for (const { cs, ip, bytes, text } of report.recent) {
       const code = [...bytes].map((byte) => hex(byte, 2)).join(" ");
       lines.push(`  ${hex(cs, 4)}:${hex(ip, 8)}  ${code.padEnd(24)} ${text}`);

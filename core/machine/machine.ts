@@ -363,6 +363,15 @@ export class BoardMachine implements AsyncDisposable {
         ...instruction,
         text: disassemble?.(instruction) ?? "",
       })),
+      ...(cpu.processors === undefined ? {} : {
+        processor: cpu.currentProcessor,
+        processors: cpu.processors.map((one) => ({
+          activity: one.activity,
+          cs: one.location.cs,
+          ip: one.location.ip,
+          registers: one.registers(),
+        })),
+      }),
       instructions: cpu.instructions,
       virtualTime: clock.now(),
       hostTime: this.loop.hostTime,

@@ -21,6 +21,7 @@ export interface CmosOptions {
   /** By position: 0 and 1 are master and slave of the first channel, 2 and 3 of the second. */
   disks: readonly (CmosDisk | undefined)[];
   mouse: boolean;
+  processors: number;
 }
 
 const DISK_TYPES = 0x12,
@@ -52,7 +53,7 @@ const KIB = 1024, MIB = 2 ** 20;
 
 /** Addresses and values, in the order in which they are set. */
 export function cmosContents(options: CmosOptions): [address: number, value: number][] {
-  const { ramSize, bootOrder, disks, mouse } = options;
+  const { ramSize, bootOrder, disks, mouse, processors } = options;
   const contents: [number, number][] = [];
   const put = (address: number, value: number, bytes: number): void => {
     for (let i = 0; i < bytes; i++) contents.push([address + i, (value >>> (8 * i)) & 0xff]);
@@ -63,7 +64,7 @@ export function cmosContents(options: CmosOptions): [address: number, value: num
   put(EXTENDED_MEMORY_POST, extended, 2);
   put(MEMORY_ABOVE_16M, Math.min(Math.max(0, ramSize - 16 * MIB) / (64 * KIB), 0xffff), 2);
   put(MEMORY_ABOVE_4G, 0, 3);
-  put(CPUS_BUT_ONE, 0, 1);
+  put(CPUS_BUT_ONE, processors - 1, 1);
   put(EQUIPMENT, EQUIPMENT_FPU | (mouse ? EQUIPMENT_MOUSE : 0), 1);
   const codes = [...bootOrder].map((letter) => BOOT_CODES[letter] ?? 0);
   put(BOOT_ORDER_12, (codes[0] ?? 0) | ((codes[1] ?? 0) << 4), 1);

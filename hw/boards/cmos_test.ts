@@ -5,7 +5,14 @@ const MIB = 2 ** 20;
 
 function contents(options: Partial<CmosOptions>): (address: number, bytes?: number) => number {
   const cmos = new Map(
-    cmosContents({ ramSize: 128 * MIB, bootOrder: "cda", disks: [], mouse: true, ...options }),
+    cmosContents({
+      ramSize: 128 * MIB,
+      bootOrder: "cda",
+      disks: [],
+      mouse: true,
+      processors: 1,
+      ...options,
+    }),
   );
   return (address, bytes = 1) => {
     let value = 0;
@@ -22,6 +29,10 @@ Deno.test("memory sizes are told in the units of their time", () => {
   assertEquals(cmos(0x5b, 3), 0);
   const small = contents({ ramSize: 8 * MIB });
   assertEquals([small(0x17, 2), small(0x30, 2), small(0x34, 2)], [7168, 7168, 0]);
+});
+
+Deno.test("the number of processors is told less one", () => {
+  assertEquals([contents({})(0x5f), contents({ processors: 4 })(0x5f)], [0, 3]);
 });
 
 Deno.test("the boot order is told in nibbles", () => {

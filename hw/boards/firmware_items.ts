@@ -28,18 +28,19 @@ export interface FirmwareFacts {
   optionRoms: readonly NamedImage[];
   /** Whether firmware waits for the key that calls its boot menu. */
   bootMenu: boolean;
+  processors: number;
 }
 
 /** Puts the items into the device. */
 export function addFirmwareItems(
   fwCfg: FwCfg,
-  { ramSize, acpi, optionRoms, bootMenu }: FirmwareFacts,
+  { ramSize, acpi, optionRoms, bootMenu, processors }: FirmwareFacts,
 ): void {
   fwCfg.addItem(FW_CFG_UUID, new Uint8Array(16));
   fwCfg.addNumber(FW_CFG_RAM_SIZE, 8, ramSize);
   fwCfg.addNumber(FW_CFG_NOGRAPHIC, 2, 0);
-  fwCfg.addNumber(FW_CFG_NB_CPUS, 2, 1);
-  fwCfg.addNumber(FW_CFG_MAX_CPUS, 2, 1);
+  fwCfg.addNumber(FW_CFG_NB_CPUS, 2, processors);
+  fwCfg.addNumber(FW_CFG_MAX_CPUS, 2, processors);
   fwCfg.addNumber(FW_CFG_BOOT_MENU, 2, bootMenu ? 1 : 0);
   fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, 4, 0);
   fwCfg.addFile("etc/e820", encodeE820([{ base: 0, length: ramSize, type: E820_RAM }]));

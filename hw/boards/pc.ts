@@ -7,7 +7,6 @@ import { PortMap } from "../../core/bus/port_map.ts";
 import type { Chip, Wire } from "../../core/chip.ts";
 import type { Board, CpuFactory, MachineControls } from "../../core/machine/board.ts";
 import { VirtualClock } from "../../core/machine/clock.ts";
-import type { Cpu } from "../../core/machine/cpu.ts";
 import { buildAcpiTables } from "../acpi/tables.ts";
 import { AtaDisk } from "../ata_disk.ts";
 import { AtapiCdrom } from "../atapi_cdrom.ts";
@@ -50,6 +49,7 @@ import { PcInterrupts } from "./interrupts.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
 import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
+import { Processors } from "./processors.ts";
 import { PM_BASE, SCI_INTERRUPT, setUpPci, SMBUS_BASE } from "./pci_setup.ts";
 
 const MIB = 2 ** 20;
@@ -59,6 +59,8 @@ export const DEFAULT_MEMORY = 128 * MIB;
 /** What a board is made of. */
 export interface PcOptions {
   cpu: CpuFactory;
+  /** How many processors there are, 1 (default) to 16. */
+  processors?: number;
   /** The clock of the machine. Default a new one. */
   clock?: VirtualClock;
   /** RAM in bytes. Default 128 MiB. */
@@ -145,18 +147,17 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const { memory, pam, smram } = createPcMemory(ramSize, rom + displayMemory(display));
   const ports = new PortMap();
   const clock = options.clock ?? new VirtualClock();
-  const pins: { cpu?: Cpu } = {};
-  const a20 = new A20Gate({ out: (level) => pins.cpu?.setA20(level) });
+  const processors = new Processors(options.processors ?? 1);
+  const a20 = new A20Gate({ out: (level) => processors.setA20(level) });
 
   // Interrupts: every line may have several sources
-  const processors = 1;
   const interrupts = new PcInterrupts({
     memory,
     ports,
     clock,
-    processor: () => pins.cpu,
-    current: () => 0,
-  }, processors);
+    processor: (index) => processors.at(index),
+    current: () => processors.current,
+  }, processors.count);
   const { pic } = interrupts;
   const interrupt = (irq: number): Wire => interrupts.source(irq)!;
 
@@ -188,7 +189,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   // Keyboard, mouse, and resets: the processor alone where firmware says how to go on, else everything
   const resetProcessor = (): void => {
     const resumes = firmware !== undefined && RESUME_CODES.includes(rtc.getCmos(SHUTDOWN_STATUS));
-    if (resumes) interrupts.local[0].init();
+    if (resumes) { for (const apic of interrupts.local) apic.init(); }
     else controls.requestReset();
   };
   const port92 = new Port92({ a20: (level) => a20.drive(level), reset: resetProcessor });
@@ -285,7 +286,15 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   );
 
   const disks = drives.map((drive) => drive instanceof AtaDisk ? drive.geometry : undefined);
-  for (const [address, value] of cmosContents({ ramSize, bootOrder, disks, mouse: true })) {
+  for (
+    const [address, value] of cmosContents({
+      ramSize,
+      bootOrder,
+      disks,
+      mouse: true,
+      processors: processors.count,
+    })
+  ) {
     rtc.setCmos(address, value);
   }
 
@@ -340,6 +349,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     acpi,
     optionRoms: otherRoms,
     bootMenu: options.bootMenu ?? false,
+    processors: processors.count,
   });
   let prepare = (): void => {};
   if (firmware !== undefined) mapFirmware(firmware, memory);
@@ -370,17 +380,18 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     };
   }
 
-  const [apic] = interrupts.local;
-  const processor = options.cpu({
-    memory,
-    ports,
-    acknowledge: () => apic.acknowledge(),
-    clock,
-    apic,
-    index: 0,
-    count: processors,
+  const processor = processors.make((index) => {
+    const apic = interrupts.local[index];
+    return options.cpu({
+      memory,
+      ports,
+      acknowledge: () => apic.acknowledge(),
+      clock,
+      apic,
+      index,
+      count: processors.count,
+    });
   });
-  pins.cpu = processor;
   const board: PcBoard = {
     cpu: processor,
     memory,

@@ -10,6 +10,7 @@ import {
 import { cpuHelp, parseCpuModel } from "../../accel/x86/models.ts";
 import { BOOT_LETTERS } from "../../hw/boards/cmos.ts";
 import { DeviceError } from "../../hw/boards/errors.ts";
+import { MOST_PROCESSORS } from "../../hw/boards/processors.ts";
 import { LOG_ITEMS, type LogItem } from "./log_items.ts";
 import { choice, number, size, Suboptions, UsageError } from "./suboptions.ts";
 
@@ -42,6 +43,8 @@ export interface Configuration {
   memory: number;
   /** Model with features switched on and off, as {@linkcode parseCpuModel} reads it. */
   cpu: string;
+  /** Default 1. */
+  processors?: number;
   accel: string;
   kernel?: string;
   initrd?: string;
@@ -198,6 +201,41 @@ function parseDrive(draft: Draft, value: string, option: string): void {
   addDrive(draft, option, { file, media, index: index ?? -1, id, detached, readOnly, snapshot });
 }
 
+/** How QEMU's users factor the number of processors. Guests are always shown one socket of single-threaded cores. */
+const TOPOLOGY = ["sockets", "dies", "clusters", "cores", "threads"];
+
+function parseProcessors(value: string, option: string): number {
+  const suboptions = new Suboptions(option, value, "cpus");
+  const given = suboptions.takeNumber("cpus", 1, MOST_PROCESSORS);
+  const factors = TOPOLOGY.map((key) =>
+    [key, suboptions.takeNumber(key, 1, MOST_PROCESSORS)] as const
+  )
+    .filter(([, factor]) => factor !== undefined) as [string, number][];
+  const most = suboptions.takeNumber("maxcpus", 1, MOST_PROCESSORS);
+  suboptions.finish(["cpus", ...TOPOLOGY, "maxcpus"]);
+  const product = factors.reduce((all, [, factor]) => all * factor, 1);
+  const count = given ?? most ?? product;
+  const all = factors.map(([key, factor]) => `${key}=${factor}`).join(" × ");
+  // A factor that is not given is what is missing.
+  const whole = ["sockets", "cores", "threads"].every((key) =>
+    factors.some(([name]) => name === key)
+  );
+  if (whole ? product !== count : count % product !== 0) {
+    throw suboptions.error(`${all} is ${product}, which does not make ${count} processors`);
+  }
+  if (count > MOST_PROCESSORS) {
+    throw suboptions.error(
+      `${all} is ${product}; the machine has at most ${MOST_PROCESSORS} processors`,
+    );
+  }
+  if (most !== undefined && most !== count) {
+    throw suboptions.error(
+      `maxcpus=${most} is not ${count}: processors cannot be added to a running machine`,
+    );
+  }
+  return count;
+}
+
 function parseRtc(value: string, option: string): Configuration["rtc"] {
   const suboptions = new Suboptions(option, value);
   const base = suboptions.take("base");
@@ -302,13 +340,10 @@ function optionTable(): Option[] {
     },
     {
       names: ["smp"],
-      argument: "1",
-      help: "processors; there is one",
-      apply(_draft, value, option) {
-        const suboptions = new Suboptions(option, value, "cpus");
-        const cpus = suboptions.take("cpus");
-        if (cpus !== "1") throw suboptions.error(`the machine has 1 processor, not ${cpus}`);
-        suboptions.finish(["cpus"]);
+      argument: "[cpus=]N[,sockets=S][,cores=C][,threads=T]",
+      help: `processors, 1 (default) to ${MOST_PROCESSORS}, which take turns`,
+      apply(draft, value, option) {
+        draft.processors = parseProcessors(value, option);
       },
     },
     {

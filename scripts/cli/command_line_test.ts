@@ -61,6 +61,13 @@ Deno.test("processor models are checked with their features", () => {
   );
 });
 
+Deno.test("processors are counted, or factored as QEMU's users do", () => {
+  const count = (value: string) => parse("-smp", value).processors;
+  assertEquals([count("1"), count("4"), count("cpus=16")], [1, 4, 16]);
+  assertEquals([count("sockets=2,cores=2"), count("8,sockets=2,cores=2,threads=2")], [4, 8]);
+  assertEquals([count("4,cores=2"), count("4,maxcpus=4"), count("maxcpus=2")], [4, 4, 2]);
+});
+
 Deno.test("drives keep their index, or leave the choice to the board", () => {
   const { drives } = parse(
     "-drive",
@@ -202,7 +209,21 @@ Deno.test("other options are checked where they are read", () => {
     ["-rtc", "base=tomorrow"],
     `-rtc: "tomorrow" is not utc, localtime or a date like 2026-01-31T12:00:00`,
   );
-  refused(["-smp", "2"], "-smp: the machine has 1 processor, not 2");
+  refused(["-smp", "17"], '-smp: cpus is a whole number from 1 to 16, not "17"');
+  refused(["-smp", "0"], '-smp: cpus is a whole number from 1 to 16, not "0"');
+  refused(
+    ["-smp", "3,cores=2"],
+    "-smp: cores=2 is 2, which does not make 3 processors",
+  );
+  refused(
+    ["-smp", "sockets=8,cores=4"],
+    "-smp: sockets=8 × cores=4 is 32; the machine has at most 16 processors",
+  );
+  refused(
+    ["-smp", "2,maxcpus=4"],
+    "-smp: maxcpus=4 is not 2: processors cannot be added to a running machine",
+  );
+  refused(["-smp", "4,core=2"], '-smp: unknown suboption "core" (did you mean "cores"?)');
   refused(["-display", "gtk"], `-display: unknown value "gtk"; there is none`);
   refused(
     ["-accel", "interpreter"],

@@ -93,6 +93,7 @@ export async function machineOptions(config: Configuration): Promise<MachineOpti
     ...await bootOptions(config),
     memory: config.memory,
     cpu: config.cpu,
+    processors: config.processors,
     accel: config.accel as MachineOptions["accel"],
     drives: config.drives.map(({ file, media, index, id, readOnly, snapshot, detached }) => ({
       file,

@@ -19,16 +19,18 @@ export async function traceRun(
     } catch (error) {
       if (!(error instanceof MachineEndedError)) throw error;
     }
-    const { recent, registers } = await vm.report();
+    const { recent, registers, processor } = await vm.report();
     const last = recent.at(-1);
+    // Which of several processors it was.
+    const by = processor === undefined ? "" : `#${processor} `;
     if (items.includes("exec") && last !== undefined) {
       const { cs, ip, bytes, text } = last;
       const code = [...bytes].map((byte) => hex(byte, 2)).join(" ");
-      write(`${hex(cs, 4)}:${hex(ip, 8)}  ${code.padEnd(24)} ${text}`);
+      write(`${by}${hex(cs, 4)}:${hex(ip, 8)}  ${code.padEnd(24)} ${text}`);
     }
     if (items.includes("cpu")) {
       const values = Object.entries(registers);
-      write(values.map(([name, value]) => `${name}=${value.toString(16)}`).join(" "));
+      write(by + values.map(([name, value]) => `${name}=${value.toString(16)}`).join(" "));
     }
   }
   return await vm.exited;
