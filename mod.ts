@@ -51,6 +51,7 @@ import {
 import type { DeviceRequest } from "./hw/boards/devices.ts";
 import type { KernelOptions as BoardKernel } from "./hw/boards/direct_boot.ts";
 import type { PcDrive } from "./hw/boards/drives.ts";
+import type { PcFlash } from "./hw/boards/flash.ts";
 import { createPc } from "./hw/boards/pc.ts";
 import { MOST_PROCESSORS } from "./hw/boards/processors.ts";
 import type { NamedImage } from "./hw/boot/plan.ts";
@@ -123,6 +124,22 @@ export interface DriveOptions {
   serial?: string;
 }
 
+/** A flash chip. Give one of `file`, `bytes` and `device`; its size is a multiple of 4 KiB. */
+export interface FlashOptions {
+  /** A raw image file. What the guest programs reaches the file before the guest is told so. */
+  file?: string | URL;
+  /** The contents in memory; programming changes them. */
+  bytes?: Uint8Array;
+  /** Any other holder of the bytes. The machine closes it. */
+  device?: BlockDevice;
+  /** Locks all blocks against the guest. Default false. */
+  readOnly?: boolean;
+  /** Keeps what the guest programs in memory and leaves the file alone. Default false. */
+  snapshot?: boolean;
+  /** Unit 0 ends at 4 GiB and is started from, unit 1 lies below it. Default the first that is free. */
+  unit?: number;
+}
+
 /** A Multiboot module. */
 export interface ModuleOptions {
   /** The module's file. */
@@ -149,7 +166,7 @@ export interface FlatImageOptions {
   >;
 }
 
-/** What a machine is made of. It starts with `firmware` or with a `kernel`. */
+/** What a machine is made of. It starts with `firmware`, with `flash` or with a `kernel`. */
 export interface MachineOptions extends MachineSettings {
   /** The board. `pc` is the only one: Intel 440FX and PIIX3. */
   board?: "pc";
@@ -163,6 +180,8 @@ export interface MachineOptions extends MachineSettings {
   accel?: "interp";
   /** A system ROM such as SeaBIOS's `bios-256k.bin`. */
   firmware?: Image;
+  /** Flash chips, such as OVMF's code and variables; a path stands for `{ file: path }`. */
+  flash?: readonly (FlashOptions | string)[];
   /** Option ROMs that the firmware runs. The VGA BIOS for PCI device 1234:1111 becomes the display adapter's own ROM. */
   optionRoms?: readonly Image[];
   /** The display adapter: `std` (default), a VGA with the Bochs VBE extensions, or `none`. */
@@ -206,6 +225,7 @@ const OPTIONS: Record<keyof MachineOptions, Kind> = {
   processors: "any",
   accel: "any",
   firmware: "any",
+  flash: "list",
   optionRoms: "list",
   vga: "any",
   kernel: "any",
@@ -239,6 +259,14 @@ const DRIVE_OPTIONS: Record<keyof DriveOptions, Kind> = {
   index: "any",
   id: "text",
   serial: "text",
+};
+const FLASH_OPTIONS: Record<keyof FlashOptions, Kind> = {
+  file: "any",
+  bytes: "any",
+  device: "object",
+  readOnly: "boolean",
+  snapshot: "boolean",
+  unit: "any",
 };
 const MODULE_OPTIONS: Record<keyof ModuleOptions, Kind> = { image: "any", string: "text" };
 const FLAT_OPTIONS: Record<keyof FlatImageOptions, Kind> = {
@@ -350,22 +378,37 @@ async function readImage(option: string, image: Image): Promise<NamedImage> {
   }
 }
 
+/** The name of a drive's or flash chip's file. */
+function fileName(option: string, { file, bytes }: DriveOptions | FlashOptions) {
+  if (file !== undefined && typeof file !== "string" && !(file instanceof URL)) {
+    throw new OptionError("file", `${shown(file)} will not do: give a path`);
+  }
+  const name = file instanceof URL ? file.pathname : file;
+  if (name === "") throw new OptionError(option, "the name of a file is empty");
+  if (bytes !== undefined && !(bytes instanceof Uint8Array)) {
+    throw new OptionError("bytes", "give a Uint8Array");
+  }
+  return name;
+}
+
+/** Opens what holds a drive's or flash chip's bytes, of which one is given at most. */
+function openBlock(
+  file: string | undefined,
+  { bytes, device, snapshot = false, readOnly = false }: DriveOptions | FlashOptions,
+): BlockDevice | undefined {
+  let block: BlockDevice | undefined = device;
+  if (file !== undefined) block = openRawFile(file, { readOnly: readOnly || snapshot });
+  else if (bytes !== undefined) block = new MemoryDevice(bytes, { readOnly });
+  return block !== undefined && snapshot ? new Overlay(block) : block;
+}
+
 function openDrive(given: DriveOptions | string): PcDrive {
   const options = typeof given === "string" ? { file: given } : given;
   checkOptions("a drive", options, DRIVE_OPTIONS);
   checkChoice("media", options.media, ["disk", "cdrom"]);
-  const { bytes, device, snapshot = false, index, id, serial } = options;
-  if (
-    options.file !== undefined && typeof options.file !== "string" && !(options.file instanceof URL)
-  ) {
-    throw new OptionError("file", `${shown(options.file)} will not do: give a path`);
-  }
-  const file = options.file instanceof URL ? options.file.pathname : options.file;
+  const { bytes, device, index, id, serial } = options;
+  const file = fileName("drives", options);
   const { media = file?.toLowerCase().endsWith(".iso") ? "cdrom" : "disk" } = options;
-  if (file === "") throw new OptionError("drives", "the name of a drive's file is empty");
-  if (bytes !== undefined && !(bytes instanceof Uint8Array)) {
-    throw new OptionError("bytes", "give a Uint8Array");
-  }
   if (serial !== undefined && !/^[ -~]{0,20}$/.test(serial)) {
     throw new OptionError("serial", `${shown(serial)} is not up to 20 ASCII characters`);
   }
@@ -373,12 +416,24 @@ function openDrive(given: DriveOptions | string): PcDrive {
   if (sources > 1 || (sources === 0 && media === "disk")) {
     throw new OptionError("drives", "a disk needs one of file, bytes and device");
   }
-  const readOnly = (options.readOnly ?? false) || media === "cdrom";
-  let block: BlockDevice | undefined = device;
-  if (file !== undefined) block = openRawFile(file, { readOnly: readOnly || snapshot });
-  else if (bytes !== undefined) block = new MemoryDevice(bytes, { readOnly });
-  if (block !== undefined && snapshot && media === "disk") block = new Overlay(block);
+  const cdrom = media === "cdrom" ? { readOnly: true, snapshot: false } : {};
+  const block = openBlock(file, { ...options, ...cdrom });
   return { media, block, index, id, serial };
+}
+
+function openFlash(given: FlashOptions | string): PcFlash {
+  const options = typeof given === "string" ? { file: given } : given;
+  checkOptions("a flash chip", options, FLASH_OPTIONS);
+  const { bytes, device, unit } = options;
+  const file = fileName("flash", options);
+  const sources = [file, bytes, device].filter((source) => source !== undefined).length;
+  if (sources !== 1) {
+    throw new OptionError("flash", "a flash chip needs one of file, bytes and device");
+  }
+  // What the guest may not write, it may not write to memory either.
+  const { snapshot = false, readOnly = false } = options;
+  const block = openBlock(file, { ...options, snapshot: snapshot && !readOnly })!;
+  return { block, unit };
 }
 
 async function kernelOptions(options: MachineOptions): Promise<BoardKernel | undefined> {
@@ -455,10 +510,13 @@ export class Machine extends BoardMachine {
   static async create(options: MachineOptions): Promise<Machine> {
     checkMachine(options);
     const { firmware, icountShift, date, driveErrors = "fail" } = options;
-    if ((firmware === undefined) === (options.kernel === undefined)) {
+    const flashGiven = (options.flash ?? []).length > 0;
+    const starts = [firmware !== undefined, flashGiven, options.kernel !== undefined];
+    if (starts.filter((given) => given).length !== 1) {
       throw new OptionError(
-        firmware === undefined ? "kernel" : "firmware",
-        "a machine starts with firmware (SeaBIOS's bios-256k.bin for one) or with a kernel: give one of the two",
+        firmware !== undefined ? "firmware" : flashGiven ? "flash" : "kernel",
+        "a machine starts with firmware (SeaBIOS's bios-256k.bin for one), with flash (OVMF) or with a kernel: " +
+          "give one of them",
       );
     }
     if (
@@ -476,8 +534,9 @@ export class Machine extends BoardMachine {
       (options.optionRoms ?? []).map((image) => readImage("optionRoms", image)),
     );
     const latch = new ControlLatch();
-    const drives: PcDrive[] = [];
+    const drives: PcDrive[] = [], flash: PcFlash[] = [];
     try {
+      for (const chip of options.flash ?? []) flash.push(openFlash(chip));
       for (const drive of options.drives ?? []) drives.push(openDrive(drive));
       const board = await createPc({
         cpu,
@@ -485,6 +544,7 @@ export class Machine extends BoardMachine {
         clock: new VirtualClock(icountShift),
         memory,
         firmware: rom,
+        flash,
         optionRoms,
         vga: options.vga,
         kernel,
@@ -500,7 +560,7 @@ export class Machine extends BoardMachine {
       }, latch);
       return new Machine(board, latch, options, loadDisassembler);
     } catch (error) {
-      for (const { block } of drives) block?.close();
+      for (const { block } of [...drives, ...flash]) block?.close();
       throw error;
     }
   }

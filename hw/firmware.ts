@@ -10,8 +10,7 @@ const BLOCK = 64 * KIB;
 /** The largest system ROM that leaves room for the chips below 4 GiB. */
 const MAX_FIRMWARE = 16 * KIB * KIB;
 /** The end of a system ROM is also visible below 1 MiB. */
-const ALIAS_SIZE = 128 * KIB;
-const ALIAS_END = 0x100000;
+export const ISA_BIOS_SIZE: number = 128 * KIB, ISA_BIOS_END = 0x100000;
 const MAX_OPTION_ROM = 16 * KIB * KIB;
 const OPTION_ROM_BLOCK = 512;
 
@@ -39,8 +38,8 @@ export function mapFirmware(
   checkFirmware(file, image);
   const at = placeRom(memory.host, image, image.length);
   memory.addRom("bios", 2 ** 32 - image.length, image.length, at);
-  const visible = Math.min(image.length, ALIAS_SIZE);
-  memory.addRom("isa-bios", ALIAS_END - visible, visible, at + image.length - visible);
+  const visible = Math.min(image.length, ISA_BIOS_SIZE);
+  memory.addRom("isa-bios", ISA_BIOS_END - visible, visible, at + image.length - visible);
 }
 
 /**

@@ -2,7 +2,7 @@
  * The board `pc`: Intel 440FX and PIIX3 with the power management function of the PIIX4, wired as QEMU's
  * machine of the same name, so that firmware and operating systems made for one run on the other.
  */
-import type { BlockError } from "../../core/block/block_device.ts";
+import type { BlockDevice, BlockError } from "../../core/block/block_device.ts";
 import { PortMap } from "../../core/bus/port_map.ts";
 import type { Chip, Wire } from "../../core/chip.ts";
 import type { Board, CpuFactory, MachineControls } from "../../core/machine/board.ts";
@@ -46,6 +46,7 @@ import { type PcDrive, placeDrives } from "./drives.ts";
 import { BoardError } from "./errors.ts";
 import { addFirmwareItems } from "./firmware_items.ts";
 import { PcInterrupts } from "./interrupts.ts";
+import { addFlash, type PcFlash, placeFlash } from "./flash.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
 import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
@@ -65,8 +66,10 @@ export interface PcOptions {
   clock?: VirtualClock;
   /** RAM in bytes. Default 128 MiB. */
   memory?: number;
-  /** The system ROM to start with, unless there is a kernel. */
+  /** The system ROM to start with, unless there is a kernel or flash. */
   firmware?: NamedImage;
+  /** Flash chips, of which the first is started from; the board closes what keeps them. */
+  flash?: readonly PcFlash[];
   /** Option ROMs, which firmware runs. The one made for the display adapter is its own, the others are on no device. */
   optionRoms?: readonly NamedImage[];
   /** The display adapter: `std` (default), or `none` unless there is a device `VGA`. */
@@ -126,10 +129,12 @@ export function createPc(options: PcOptions, controls: MachineControls): Promise
 function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const ramSize = options.memory ?? DEFAULT_MEMORY;
   const { firmware, kernel, bootOrder = "cdn", optionRoms = [] } = options;
-  if ((firmware === undefined) === (kernel === undefined)) {
+  const flash = placeFlash(options.flash ?? []);
+  const starts = [firmware, kernel, flash[0]].filter((start) => start !== undefined).length;
+  if (starts !== 1) {
     throw new BoardError(
       "kernel",
-      "a board starts with firmware or with a kernel: give one of them",
+      "a board starts with firmware, with flash or with a kernel: give one of them",
     );
   }
   checkBootOrder(bootOrder);
@@ -142,7 +147,8 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   // Memory, ports, time, and the processor that will come last
   if (firmware !== undefined) checkFirmware(firmware.file, firmware.bytes);
   for (const { file, bytes } of optionRoms) checkOptionRom(file, bytes);
-  const rom = firmware?.bytes.length ?? 2 * RESET_ROM_SIZE;
+  const rom = (firmware?.bytes.length ?? 2 * RESET_ROM_SIZE) +
+    flash.reduce((sum, { size }) => sum + size, 0);
   const display = planDisplay(options.vga, requests, optionRoms);
   const { memory, pam, smram } = createPcMemory(ramSize, rom + displayMemory(display));
   const ports = new PortMap();
@@ -188,7 +194,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
 
   // Keyboard, mouse, and resets: the processor alone where firmware says how to go on, else everything
   const resetProcessor = (): void => {
-    const resumes = firmware !== undefined && RESUME_CODES.includes(rtc.getCmos(SHUTDOWN_STATUS));
+    const resumes = kernel === undefined && RESUME_CODES.includes(rtc.getCmos(SHUTDOWN_STATUS));
     if (resumes) { for (const apic of interrupts.local) apic.init(); }
     else controls.requestReset();
   };
@@ -268,7 +274,8 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const vga = display && addDisplay(display, { memory, ports, clock });
   if (vga !== undefined) pci.attach(DISPLAY, 0, vga.config);
 
-  // Firmware's questions
+  // Flash, and firmware's questions
+  const flashChips = addFlash(flash, memory, options.onDriveError);
   const fwCfg = new FwCfg({ memory });
   ports.claim("fw_cfg", 0x510, 2, fwCfg.ports, { sizes: [1, 2] });
   ports.claim("fw_cfg dma", 0x514, 8, fwCfg.dma, ANY_SIZE);
@@ -318,6 +325,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     southBridge,
     ide,
     pm,
+    ...flashChips,
     fwCfg,
     ...drives.filter((drive) => drive !== undefined),
     ...extras,
@@ -414,7 +422,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
       if (!rtc.nmiMasked) interrupts.nmi();
     },
     dispose(): Promise<void> {
-      return closeDrives(options.drives ?? []);
+      return closeDrives([...options.drives ?? [], ...options.flash ?? []]);
     },
   };
   board.reset();
@@ -457,7 +465,7 @@ function withDebugcon(requests: readonly Properties[], options: PcOptions): Prop
 }
 
 /** Closes every drive, also when one of them fails to. */
-async function closeDrives(drives: readonly PcDrive[]): Promise<void> {
+async function closeDrives(drives: readonly { block?: BlockDevice }[]): Promise<void> {
   const results = await Promise.allSettled(
     drives.map(({ block }) => Promise.resolve().then(() => block?.close())),
   );

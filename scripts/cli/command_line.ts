@@ -9,6 +9,7 @@ import {
 } from "../../hw/boards/devices.ts";
 import { cpuHelp, parseCpuModel } from "../../accel/x86/models.ts";
 import { BOOT_LETTERS } from "../../hw/boards/cmos.ts";
+import { FLASH_UNITS } from "../../hw/boards/flash.ts";
 import { DeviceError } from "../../hw/boards/errors.ts";
 import { MOST_PROCESSORS } from "../../hw/boards/processors.ts";
 import { LOG_ITEMS, type LogItem } from "./log_items.ts";
@@ -26,6 +27,16 @@ export interface DriveRequest {
   detached: boolean;
   readOnly: boolean;
   /** Writes go to memory and are forgotten. */
+  snapshot: boolean;
+}
+
+/** A flash chip as asked for. */
+export interface FlashRequest {
+  file: string;
+  /** 0 ends at 4 GiB, 1 lies below it; the first that is free when left out. */
+  unit?: number;
+  readOnly: boolean;
+  /** What is programmed goes to memory and is forgotten. */
   snapshot: boolean;
 }
 
@@ -51,6 +62,7 @@ export interface Configuration {
   append?: string;
   bios?: string;
   drives: DriveRequest[];
+  flash: FlashRequest[];
   /** QEMU's drive letters in order of preference: `a`, `c`, `d`, `n`. */
   bootOrder?: string;
   /** Whether the firmware offers its boot menu. */
@@ -166,12 +178,56 @@ function shorthandDrive(name: string, index: number, media: "disk" | "cdrom"): O
   };
 }
 
+function addFlash(draft: Draft, option: string, flash: FlashRequest): void {
+  if (flash.file === "") throw new UsageError(`${option}: the file's name is empty`);
+  if (draft.flash.length === FLASH_UNITS) {
+    throw new UsageError(`${option}: the board has ${FLASH_UNITS} flash chips`);
+  }
+  const { unit } = flash;
+  if (unit !== undefined && draft.flash.some((other) => other.unit === unit)) {
+    throw new UsageError(`${option}: there is a flash chip as unit ${unit} already`);
+  }
+  draft.flash.push(flash);
+}
+
+function parseFlash(
+  draft: Draft,
+  option: string,
+  file: string | undefined,
+  suboptions: Suboptions,
+): void {
+  suboptions.takeNumber("bus", 0, 0);
+  const unit = suboptions.takeNumber("unit", 0, FLASH_UNITS - 1);
+  const index = suboptions.takeNumber("index", 0, FLASH_UNITS - 1);
+  if (unit !== undefined && index !== undefined) {
+    throw suboptions.error("give index or unit, not both");
+  }
+  const readOnly = suboptions.takeBoolean("readonly") ?? suboptions.takeBoolean("read-only") ??
+    false;
+  const snapshot = suboptions.takeBoolean("snapshot") ?? false;
+  suboptions.finish([
+    "file",
+    "format",
+    "if",
+    "bus",
+    "unit",
+    "index",
+    "readonly",
+    "snapshot",
+    "cache",
+  ]);
+  if (file === undefined) throw suboptions.error("file=FILE is missing");
+  addFlash(draft, option, { file, unit: unit ?? index, readOnly, snapshot });
+}
+
 function parseDrive(draft: Draft, value: string, option: string): void {
   const suboptions = new Suboptions(option, value);
   const file = suboptions.take("file");
   suboptions.takeChoice("format", ["raw"]);
-  const detached = suboptions.takeChoice("if", ["ide", "none"]) === "none";
+  const kind = suboptions.takeChoice("if", ["ide", "none", "pflash"]);
   suboptions.takeChoice("cache", ["writethrough"]);
+  if (kind === "pflash") return parseFlash(draft, option, file, suboptions);
+  const detached = kind === "none";
   const id = suboptions.take("id");
   const media = suboptions.takeChoice("media", ["disk", "cdrom"]) ?? "disk";
   const bus = suboptions.takeNumber("bus", 0, 1);
@@ -393,8 +449,15 @@ function optionTable(): Option[] {
     {
       names: ["drive"],
       argument: "file=FILE[,index=N][,media=cdrom][,readonly=on][,snapshot=on]",
-      help: "a drive; also format=raw, if=ide|none, id=, bus=, unit=, cache=writethrough",
+      help: "a drive; also format=raw, if=ide|none|pflash, id=, bus=, unit=, cache=writethrough",
       apply: parseDrive,
+    },
+    {
+      names: ["pflash"],
+      argument: "FILE",
+      help: "flash chip with this raw image; the first ends at 4 GiB and is started from",
+      apply: (draft, file, option) =>
+        addFlash(draft, option, { file, readOnly: false, snapshot: false }),
     },
     {
       names: ["boot"],
@@ -414,7 +477,7 @@ function optionTable(): Option[] {
     },
     {
       names: ["snapshot"],
-      help: "keep what the guest writes to drives in memory; leave the files alone",
+      help: "keep what the guest writes to drives and flash in memory; leave the files alone",
       apply: (draft) => void (draft.snapshotAll = true),
     },
     {
@@ -535,6 +598,7 @@ export function parseCommandLine(args: readonly string[]): Command {
     cpu: "max",
     accel: ENGINE_NAMES[0],
     drives: [],
+    flash: [],
     serial: [],
     nographic: false,
     devices: [],
@@ -568,7 +632,8 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (print !== undefined) return { print };
   checkTogether(configuration);
   if (snapshotAll) {
-    for (const drive of configuration.drives) drive.snapshot ||= !drive.readOnly;
+    const { drives, flash } = configuration;
+    for (const drive of [...drives, ...flash]) drive.snapshot ||= !drive.readOnly;
   }
   if (configuration.nographic && !serialGiven) configuration.serial = [{ kind: "stdio" }];
   return { run: configuration };
@@ -576,7 +641,13 @@ export function parseCommandLine(args: readonly string[]): Command {
 
 /** Refuses what makes no sense together. */
 function checkTogether(configuration: Configuration): void {
-  const { kernel, initrd, append, serial, debugcon, drives, devices } = configuration;
+  const { kernel, initrd, append, serial, debugcon, drives, devices, flash, bios } = configuration;
+  for (const [option, given] of [["-kernel", kernel], ["-bios", bios]] as const) {
+    if (given === undefined || flash.length === 0) continue;
+    throw new UsageError(
+      `${option} and flash chips make no sense together: the machine starts from one of them`,
+    );
+  }
   if (kernel === undefined && initrd !== undefined) {
     throw new UsageError("-initrd needs a kernel: add -kernel FILE");
   }

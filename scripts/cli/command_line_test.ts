@@ -25,6 +25,7 @@ Deno.test("a command line without options asks for the default machine", () => {
     cpu: "max",
     accel: "interp",
     drives: [],
+    flash: [],
     serial: [],
     nographic: false,
     devices: [],
@@ -238,4 +239,34 @@ Deno.test("a doubled comma is a comma in a suboption", () => {
   assertEquals(suboptions.take("file"), "a,b");
   assertEquals(suboptions.takeBoolean("flag"), true);
   suboptions.finish([]);
+});
+
+Deno.test("flash chips are drives on if=pflash, or short -pflash", () => {
+  const code = "if=pflash,format=raw,unit=0,file=CODE.fd,readonly=on";
+  assertEquals(parse("-drive", code, "-drive", "if=pflash,unit=1,file=vars.fd").flash, [
+    { file: "CODE.fd", unit: 0, readOnly: true, snapshot: false },
+    { file: "vars.fd", unit: 1, readOnly: false, snapshot: false },
+  ]);
+  assertEquals(parse("-pflash", "a.fd", "-drive", "if=pflash,index=1,file=b", "-snapshot").flash, [
+    { file: "a.fd", readOnly: false, snapshot: true },
+    { file: "b", unit: 1, readOnly: false, snapshot: true },
+  ]);
+  refused(["-drive", "if=pflash"], "-drive: file=FILE is missing");
+  refused(
+    ["-drive", "if=pflash,file=a,media=disk"],
+    '-drive: unknown suboption "media"',
+  );
+  refused(
+    ["-drive", "if=pflash,file=a,unit=2"],
+    '-drive: unit is a whole number from 0 to 1, not "2"',
+  );
+  refused(["-pflash", "a", "-pflash", "b", "-pflash", "c"], "-pflash: the board has 2 flash chips");
+  refused(
+    ["-drive", "if=pflash,file=a,unit=1", "-drive", "if=pflash,file=b,unit=1"],
+    "-drive: there is a flash chip as unit 1 already",
+  );
+  refused(
+    ["-bios", "a", "-pflash", "b"],
+    "-bios and flash chips make no sense together: the machine starts from one of them",
+  );
 });

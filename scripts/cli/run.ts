@@ -72,7 +72,9 @@ async function ownBios(bios: string): Promise<{ bios256k: string; vgaBios?: stri
 }
 
 async function bootOptions(config: Configuration): Promise<Partial<MachineOptions>> {
-  const { kernel, initrd, append } = config;
+  const { kernel, initrd, append, flash } = config;
+  // Firmware in flash brings what it needs for the display.
+  if (flash.length > 0) return { flash };
   if (kernel === undefined) {
     const { bios256k, vgaBios } = config.bios === undefined
       ? await seabios()

@@ -1,6 +1,7 @@
 /** Every chip joins the conformance suite here. */
 import { assertEquals } from "@std/assert";
 import { ApicBus, MSI_SIZE } from "../../hw/apic_bus.ts";
+import { MemoryDevice } from "../../core/block/memory_device.ts";
 import { Debugcon } from "../../hw/debugcon.ts";
 import { I8042 } from "../../hw/i8042.ts";
 import { I8237 } from "../../hw/i8237.ts";
@@ -12,6 +13,7 @@ import { LOCAL_APIC_SIZE, LocalApic } from "../../hw/local_apic.ts";
 import { Mc146818 } from "../../hw/mc146818.ts";
 import { PcSpeaker } from "../../hw/pc_speaker.ts";
 import { PcTestdev, TESTDEV_IOMEM_SIZE, TESTDEV_IRQ_LINES } from "../../hw/pc_testdev.ts";
+import { PflashCfi01 } from "../../hw/pflash_cfi01.ts";
 import { Port80 } from "../../hw/port80.ts";
 import { Port92 } from "../../hw/port92.ts";
 import { Ps2Keyboard } from "../../hw/ps2_keyboard.ts";
@@ -243,6 +245,36 @@ conformance({
   create() {
     const port = new Port80();
     return { chips: [port], spaces: [{ name: "register", access: port.register, count: 1 }] };
+  },
+});
+
+conformance({
+  name: "PflashCfi01",
+  persistent: ["locks"],
+  create(bench) {
+    // The array is guest memory, which the suite carries over by itself.
+    const size = 0x4000, array = bench.memory.subarray(0, size);
+    const flash = new PflashCfi01("pflash0", {
+      array,
+      block: new MemoryDevice(new Uint8Array(size)),
+      arrayMode: bench.wire("array"),
+      changed: bench.sink("changed"),
+    });
+    flash.reset();
+    return {
+      chips: [flash],
+      spaces: [{ name: "registers", access: flash.registers, count: size }],
+      events: [
+        (random) => {
+          // Commands and confirmations, which chance seldom makes.
+          const offset = random.int(size);
+          const commands = [0x10, 0x20, 0x40, 0x50, 0x60, 0x70, 0x90, 0x98, 0xe8, 0xff];
+          flash.registers.write(offset, 1, random.pick(commands));
+          flash.registers.write(offset, 1, random.pick([0, 1, 0xd0, random.int(256)]));
+        },
+        (random) => array[random.int(size)],
+      ],
+    };
   },
 });
 
