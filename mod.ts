@@ -172,7 +172,7 @@ export interface MachineOptions extends MachineSettings {
   board?: "pc";
   /** RAM in bytes, or with a unit as in `"128M"`. Default 128 MiB. */
   memory?: number | string;
-  /** Processor model with features switched on and off: `max` (default, 32-bit), `qemu64` (with long mode), `pentium3`, `pentium`, `486`, `max,-sse3`. */
+  /** Processor model with features switched on and off: `max` (default: all that is emulated, 64-bit mode included), `qemu64`, `Nehalem`, `qemu32`, `pentium3`, `max,-sse3`; {@linkcode CPU_MODELS} has all names. */
   cpu?: string;
   /** How many processors there are, 1 (default) to 16. They take turns by instruction count; time is the sum of their instructions. */
   processors?: number;

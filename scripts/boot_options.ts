@@ -32,7 +32,7 @@ kernel for 32-bit PCs with an initial RAM disk of its own, fetched with apt and 
   --initrd FILE  an initial RAM disk of your own: it must start a root shell on ttyS0, have uname, cat,
                  dd, sha256sum and poweroff, and see the disk as /dev/sda
   --append TEXT  the kernel's command line; default "console=ttyS0"
-  --cpu MODEL    processor model with features, such as pentium3,-mtrr; default max, for amd64 qemu64
+  --cpu MODEL    processor model with features, such as pentium3,-mtrr; default max
   --help         this text
 `;
 
@@ -48,7 +48,7 @@ export function parseBootOptions(args: readonly string[]): BootOptions {
     arch: "i386",
     flavour: "686",
     append: "console=ttyS0",
-    cpu: "",
+    cpu: "max",
     help: false,
   };
   let flavour: string | undefined;
@@ -84,6 +84,5 @@ export function parseBootOptions(args: readonly string[]): BootOptions {
     throw new Error(`no kernel ${flavour} for ${options.arch}; there is ${flavours.join(" and ")}`);
   }
   options.flavour = found;
-  if (options.cpu === "") options.cpu = options.arch === "amd64" ? "qemu64" : "max";
   return options;
 }

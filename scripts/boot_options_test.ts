@@ -29,7 +29,7 @@ Deno.test("parseBootOptions gives a 64-bit guest a 64-bit processor unless told 
     const { arch, cpu } = parseBootOptions(args);
     return [arch, cpu];
   };
-  assertEquals(chosen("--arch", "amd64"), ["amd64", "qemu64"]);
+  assertEquals(chosen("--arch", "amd64"), ["amd64", "max"]);
   assertEquals(chosen("--arch=amd64", "--cpu", "qemu64,-nx"), ["amd64", "qemu64,-nx"]);
   assertEquals(chosen("--cpu", "qemu64", "--arch", "i386"), ["i386", "qemu64"]);
 });

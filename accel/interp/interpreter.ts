@@ -88,7 +88,7 @@ export class Interpreter implements Cpu {
     this.x86 = new X86(bus, model);
     const { R, mmu, mmu64 } = this.x86;
     this.R = R;
-    const decoder = new Decoder(ROWS, (feature) => model.features.has(feature));
+    const decoder = new Decoder(ROWS, (feature) => this.x86.model.features.has(feature));
     this.code = peer?.code ?? new CodeCache(bus.memory, decoder);
     this.firstStep = FIRST_STEP + this.code.join(this.x86) * STEP_WORDS;
     this.operations = new Operations(this.x86, this.code, peer?.code.operations);

@@ -5,7 +5,7 @@
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { Clock } from "../../core/machine/clock.ts";
 import type { InterruptAcknowledge, LocalApicPort, PortBus } from "../../core/machine/cpu.ts";
-import type { CpuModel } from "./models.ts";
+import { type CpuModel, onBoard } from "./models.ts";
 import { LongMmu } from "./long_mmu.ts";
 import { Mmu } from "./mmu.ts";
 import * as S from "./state.ts";
@@ -67,7 +67,11 @@ export class X86 {
   /** FERR#: driven with the x87 error summary while CR0.NE is clear. The board turns it into IRQ 13. */
   ferr: (level: boolean) => void = () => {};
 
-  constructor(readonly bus: CpuBus, readonly model: CpuModel) {
+  /** What the processor is, on this board. */
+  readonly model: CpuModel;
+
+  constructor(readonly bus: CpuBus, model: CpuModel) {
+    this.model = onBoard(model, bus.apic !== undefined);
     this.R = new Int32Array(S.STATE_WORDS);
     this.U8 = new Uint8Array(this.R.buffer);
     this.U16 = new Uint16Array(this.R.buffer);

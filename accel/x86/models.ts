@@ -1,42 +1,8 @@
 /** Processor models: what CPUID says and which instructions exist. */
 import { didYouMean } from "../../core/text.ts";
+import { ALIASES, type Feature, FEATURE_NAMES, FEATURES, leafOf, withNeeds } from "./features.ts";
 
-/** Names of features as Linux's `/proc/cpuinfo` and QEMU's `-cpu` spell them. */
-export type Feature =
-  | "fpu"
-  | "vme"
-  | "de"
-  | "pse"
-  | "tsc"
-  | "msr"
-  | "pae"
-  | "mce"
-  | "cx8"
-  | "apic"
-  | "sep"
-  | "mtrr"
-  | "pge"
-  | "mca"
-  | "cmov"
-  | "pat"
-  | "pse36"
-  | "clflush"
-  | "mmx"
-  | "fxsr"
-  | "sse"
-  | "sse2"
-  | "sse3"
-  | "cx16"
-  | "fsgsbase"
-  | "smep"
-  | "smap"
-  | "umip"
-  | "syscall"
-  | "nx"
-  | "pdpe1gb"
-  | "rdtscp"
-  | "lm"
-  | "lahf_lm";
+export type { Feature } from "./features.ts";
 
 /** A processor model with its final set of features. */
 export interface CpuModel {
@@ -49,79 +15,15 @@ export interface CpuModel {
   readonly features: ReadonlySet<Feature>;
   /** Highest basic CPUID leaf. */
   readonly maxLeaf: number;
-  /** Brand string of leaves 80000002h to 80000004h, at most 47 characters; empty for models without these leaves. */
+  /** Highest extended CPUID leaf, 0 for none. */
+  readonly maxExtendedLeaf: number;
+  /** Brand string of leaves 80000002h to 80000004h, at most 47 characters. */
   readonly brand: string;
 }
 
-/** Feature names with what they stand for, in the order of their CPUID bits. */
-const FEATURES: Record<Feature, string> = {
-  fpu: "x87 floating point",
-  vme: "virtual-8086 mode enhancements",
-  de: "debugging extensions",
-  pse: "4 MiB pages",
-  tsc: "time-stamp counter",
-  msr: "RDMSR and WRMSR",
-  pae: "physical address extension",
-  mce: "machine-check exception",
-  cx8: "CMPXCHG8B",
-  apic: "local APIC",
-  sep: "SYSENTER and SYSEXIT",
-  mtrr: "memory type range registers",
-  pge: "global pages",
-  mca: "machine-check architecture",
-  cmov: "CMOVcc, FCMOVcc and FCOMI",
-  pat: "page attribute table",
-  pse36: "36-bit addresses of 4 MiB pages",
-  clflush: "CLFLUSH",
-  mmx: "MMX",
-  fxsr: "FXSAVE and FXRSTOR",
-  sse: "SSE",
-  sse2: "SSE2",
-  sse3: "SSE3",
-  cx16: "CMPXCHG16B",
-  fsgsbase: "RDFSBASE and its kin",
-  smep: "supervisor-mode execution prevention",
-  smap: "supervisor-mode access prevention",
-  umip: "user-mode instruction prevention",
-  syscall: "SYSCALL and SYSRET",
-  nx: "no-execute pages",
-  pdpe1gb: "1 GiB pages",
-  rdtscp: "RDTSCP",
-  lm: "long mode",
-  lahf_lm: "LAHF and SAHF in 64-bit mode",
-};
-
-/** What each feature cannot be without. */
-const NEEDS: Partial<Record<Feature, Feature[]>> = {
-  sep: ["msr"],
-  apic: ["msr"],
-  mtrr: ["msr"],
-  pat: ["mtrr"],
-  mca: ["mce", "msr"],
-  pse36: ["pse"],
-  mmx: ["fpu"],
-  fxsr: ["fpu"],
-  sse: ["fxsr", "mmx"],
-  sse2: ["sse"],
-  sse3: ["sse2"],
-  cx16: ["cx8", "lm"],
-  fsgsbase: ["lm"],
-  smep: ["lm"],
-  smap: ["lm"],
-  syscall: ["msr"],
-  nx: ["pae", "msr"],
-  pdpe1gb: ["lm"],
-  rdtscp: ["tsc", "msr"],
-  lm: ["pae", "pge", "msr", "cx8", "cmov", "sse2", "syscall"],
-  lahf_lm: ["lm"],
-};
-
-/** Other spellings of features. */
-const ALIASES: Record<string, Feature> = { pni: "sse3", clfsh: "clflush", cmpxchg8b: "cx8" };
-
 const I486: Feature[] = ["fpu", "vme", "pse"];
-const PENTIUM: Feature[] = [...I486, "de", "tsc", "msr", "mce", "cx8", "mmx"];
-const PENTIUM3: Feature[] = [
+const PENTIUM: Feature[] = [...I486, "de", "tsc", "msr", "mce", "cx8", "mmx", "apic"];
+const PENTIUM2: Feature[] = [
   ...PENTIUM,
   "pae",
   "sep",
@@ -132,10 +34,9 @@ const PENTIUM3: Feature[] = [
   "pat",
   "pse36",
   "fxsr",
-  "sse",
 ];
-/** QEMU's, but for the local APIC and virtual machines. */
-const QEMU64: Feature[] = [
+const PENTIUM3: Feature[] = [...PENTIUM2, "sse"];
+const QEMU32: Feature[] = [
   "fpu",
   "de",
   "pse",
@@ -144,39 +45,46 @@ const QEMU64: Feature[] = [
   "pae",
   "mce",
   "cx8",
+  "apic",
   "sep",
-  "mtrr",
   "pge",
-  "mca",
   "cmov",
-  "pat",
-  "pse36",
-  "clflush",
   "mmx",
   "fxsr",
   "sse",
   "sse2",
   "sse3",
+  "hypervisor",
+];
+/** What every 64-bit processor has. */
+const X86_64: Feature[] = [
+  ...QEMU32,
+  "mtrr",
+  "mca",
+  "pat",
+  "pse36",
+  "clflush",
   "cx16",
   "syscall",
   "nx",
   "lm",
   "lahf_lm",
 ];
-const MAX: Feature[] = [...PENTIUM3, "clflush", "sse2", "sse3"];
+/** x86-64-v2 as far as it is emulated, and what keeps kernels from defending against what cannot happen. */
+const NEHALEM: Feature[] = [...X86_64, "vme", "arch_capabilities"];
 
-interface BaseModel extends Omit<CpuModel, "name" | "features"> {
-  features: Feature[];
+interface BaseModel extends Omit<CpuModel, "name" | "features" | "maxExtendedLeaf"> {
+  features: readonly Feature[];
   about: string;
 }
 
-const VENDOR = "GenuineIntel";
+const INTEL = "GenuineIntel", AMD = "AuthenticAMD", BRAND = "Compy virtual CPU";
 
-/** Signatures of all but `max` are those of QEMU's models of the same names; `max` has that of a Core Duo, the last of the line without long mode. */
+/** Names, signatures and features are those of QEMU's models; `max` is signed as QEMU's is in its translator. */
 const MODELS: Record<string, BaseModel> = {
   "486": {
     about: "Intel 486 DX4",
-    vendor: VENDOR,
+    vendor: INTEL,
     family: 4,
     model: 8,
     stepping: 0,
@@ -186,7 +94,7 @@ const MODELS: Record<string, BaseModel> = {
   },
   pentium: {
     about: "Intel Pentium MMX",
-    vendor: VENDOR,
+    vendor: INTEL,
     family: 5,
     model: 4,
     stepping: 3,
@@ -194,9 +102,19 @@ const MODELS: Record<string, BaseModel> = {
     maxLeaf: 1,
     brand: "",
   },
+  pentium2: {
+    about: "Intel Pentium II",
+    vendor: INTEL,
+    family: 6,
+    model: 5,
+    stepping: 2,
+    features: PENTIUM2,
+    maxLeaf: 2,
+    brand: "",
+  },
   pentium3: {
     about: "Intel Pentium III",
-    vendor: VENDOR,
+    vendor: INTEL,
     family: 6,
     model: 7,
     stepping: 3,
@@ -204,25 +122,45 @@ const MODELS: Record<string, BaseModel> = {
     maxLeaf: 2,
     brand: "",
   },
-  max: {
-    about: "everything that is emulated, through SSE3",
-    vendor: VENDOR,
+  qemu32: {
+    about: "32 bits through SSE3",
+    vendor: INTEL,
     family: 6,
-    model: 14,
-    stepping: 8,
-    features: MAX,
+    model: 6,
+    stepping: 3,
+    features: QEMU32,
     maxLeaf: 4,
-    brand: "Compy virtual CPU",
+    brand: BRAND,
   },
   qemu64: {
-    about: "long mode, as QEMU's model of this name",
-    vendor: "AuthenticAMD",
+    about: "long mode, and little besides",
+    vendor: AMD,
     family: 15,
     model: 107,
     stepping: 1,
-    features: QEMU64,
-    maxLeaf: 7,
-    brand: "Compy virtual CPU",
+    features: X86_64,
+    maxLeaf: 13,
+    brand: BRAND,
+  },
+  Nehalem: {
+    about: "Intel Core i7 9xx",
+    vendor: INTEL,
+    family: 6,
+    model: 26,
+    stepping: 3,
+    features: NEHALEM,
+    maxLeaf: 11,
+    brand: "Intel Core i7 9xx (Nehalem Class Core i7)",
+  },
+  max: {
+    about: "everything that is emulated",
+    vendor: AMD,
+    family: 15,
+    model: 107,
+    stepping: 1,
+    features: FEATURE_NAMES,
+    maxLeaf: 13,
+    brand: BRAND,
   },
 };
 
@@ -234,16 +172,34 @@ export function signature(model: CpuModel): number {
 }
 
 /** The names of all models, simplest first. */
-export const MODEL_NAMES: readonly string[] = ["486", "pentium", "pentium3", "max", "qemu64"];
+export const MODEL_NAMES: readonly string[] = [
+  "486",
+  "pentium",
+  "pentium2",
+  "pentium3",
+  "qemu32",
+  "qemu64",
+  "Nehalem",
+  "max",
+];
+
+/** A name without what its spellings differ in: `SSE4.1`, `sse4-1` and `sse4_1` are one. */
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[._-]/g, "");
+}
+
+const FEATURES_BY_SPELLING = new Map<string, Feature>([
+  ...FEATURE_NAMES.map((name): [string, Feature] => [plain(name), name]),
+  ...Object.entries(ALIASES).map(([name, feature]): [string, Feature] => [plain(name), feature]),
+]);
 
 function parseFeature(text: string): Feature {
-  const word = text.toLowerCase();
-  if (Object.hasOwn(FEATURES, word)) return word as Feature;
-  if (Object.hasOwn(ALIASES, word)) return ALIASES[word];
+  const known = FEATURES_BY_SPELLING.get(plain(text));
+  if (known !== undefined) return known;
   throw new RangeError(
     `unknown CPU feature ${JSON.stringify(text)}${
-      didYouMean(text, [...Object.keys(FEATURES), ...Object.keys(ALIASES)])
-    }; known features: ${Object.keys(FEATURES).join(" ")}`,
+      didYouMean(text.toLowerCase(), [...FEATURE_NAMES, ...Object.keys(ALIASES)])
+    }; known features: ${FEATURE_NAMES.join(" ")}`,
   );
 }
 
@@ -261,11 +217,6 @@ function parseSwitch(text: string): { feature: Feature; on: boolean } {
   );
 }
 
-/** A feature and everything it needs, directly or not. */
-function withNeeds(feature: Feature): Feature[] {
-  return [feature, ...(NEEDS[feature] ?? []).flatMap(withNeeds)];
-}
-
 /**
  * Reads a model with feature switches, as `-cpu` takes it: `pentium3`, `pentium3,+sse2,-mtrr`.
  *
@@ -277,8 +228,8 @@ function withNeeds(feature: Feature): Feature[] {
  */
 export function parseCpuModel(text: string): CpuModel {
   const [given, ...switches] = text.split(",").map((part) => part.trim());
-  const name = given.toLowerCase();
-  if (!Object.hasOwn(MODELS, name)) {
+  const name = MODEL_NAMES.find((known) => known.toLowerCase() === given.toLowerCase());
+  if (name === undefined) {
     throw new RangeError(
       `unknown CPU model ${JSON.stringify(given)}${didYouMean(given, MODEL_NAMES)}; known models: ${
         MODEL_NAMES.join(" ")
@@ -288,9 +239,6 @@ export function parseCpuModel(text: string): CpuModel {
   const { features: base, about: _, ...rest } = MODELS[name];
   const asked = new Map<Feature, boolean>();
   for (const { feature, on } of switches.map(parseSwitch)) {
-    if (feature === "apic" && on) {
-      throw new RangeError("CPU feature apic cannot be switched on: the board has no local APIC");
-    }
     asked.set(feature, on);
   }
   const features = new Set(base);
@@ -310,14 +258,41 @@ export function parseCpuModel(text: string): CpuModel {
       if (withNeeds(other).includes(feature)) features.delete(other);
     }
   }
-  return { name, ...rest, features };
+  return withLeaves({
+    name,
+    ...rest,
+    features,
+    maxExtendedLeaf: rest.brand === "" ? 0 : 0x80000004,
+  });
+}
+
+/** The model with leaves enough for what it has. */
+function withLeaves(model: CpuModel): CpuModel {
+  let { maxLeaf, maxExtendedLeaf } = model;
+  for (const feature of model.features) {
+    const leaf = leafOf(FEATURES[feature][0]);
+    if (leaf < 0x80000000) maxLeaf = Math.max(maxLeaf, leaf);
+    // With any of the extended features come the sizes of addresses.
+    else maxExtendedLeaf = 0x80000008;
+  }
+  return { ...model, maxLeaf, maxExtendedLeaf };
+}
+
+/**
+ * The model as it is on a board: without what needs a local APIC where there is none.
+ */
+export function onBoard(model: CpuModel, hasApic: boolean): CpuModel {
+  if (hasApic) return model;
+  const features = [...model.features].filter((name) => !withNeeds(name).includes("apic"));
+  return { ...model, features: new Set(features) };
 }
 
 /** The text of `-cpu help`. */
 export function cpuHelp(): string {
-  const models = MODEL_NAMES.map((name) => `  ${name.padEnd(10)}${MODELS[name].about}`);
-  const features = Object.entries(FEATURES)
-    .map(([name, about]) => `  ${name.padEnd(10)}${about}`);
+  const width = Math.max(...FEATURE_NAMES.map((name) => name.length));
+  const models = MODEL_NAMES.map((name) => `  ${name.padEnd(width)} ${MODELS[name].about}`);
+  const features = FEATURE_NAMES
+    .map((name) => `  ${name.padEnd(width)} ${FEATURES[name][2]}`);
   return [
     "Models:",
     ...models,

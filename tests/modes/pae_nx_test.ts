@@ -41,7 +41,7 @@ function high(bed: Bed, linear: number, bits: number): void {
 const jump = (to: number) => [0xb8, to, to >>> 8, to >>> 16, to >>> 24, 0xff, 0xe0]; // mov eax,to; jmp eax
 
 Deno.test("NX: a page is read and written, and faults when it is executed, with what the TLB holds or without", () => {
-  for (const model of ["qemu64", "max,+nx"]) {
+  for (const model of ["qemu64", "qemu32,+nx"]) {
     for (const ring of [0, 3] as const) {
       for (const touched of [false, true]) {
         const bed = pae({ model, ring });
@@ -170,7 +170,7 @@ Deno.test("Turning EFER.NXE off makes NX a reserved bit at once", () => {
 });
 
 Deno.test("PAE entries have 36 bits of address, with long mode 40; NX in a directory pointer refuses CR3", () => {
-  for (const [model, valid, reserved] of [["max", 0x8, 0x10], ["qemu64", 0x80, 0x100]] as const) {
+  for (const [model, valid, reserved] of [["qemu32", 0x8, 0x10], ["max", 0x80, 0x100]] as const) {
     const bed = pae({ model, nxe: false });
     bed.put(CODE, [0xa1, 0, 0, 2, 0, 0xa1, 0, 0x10, 2, 0]); // mov eax,[DATA]; mov eax,[DATA+1000h]
     high(bed, DATA, valid);

@@ -430,7 +430,7 @@ function pae(bed: Bed): Bed {
 }
 
 Deno.test("PAE: tables of 8 bytes, large pages of 2 MiB, reserved bits, addresses that no memory has", () => {
-  const bed = pae(new Bed().protect());
+  const bed = pae(new Bed("qemu32").protect());
   bed.write32(0x3ffffc, 0x600df00d);
   bed.put(
     CODE,

@@ -464,6 +464,6 @@ Deno.test("Address bit 20 that is masked wraps data and code around at 1 MiB", (
   `),
   );
   assertEquals(bed.run(), undefined);
-  assertEquals([R[S.RCX], R[S.RDX], R[S.RAX] & 0xff], [0x4433, 0x2211, 2]);
+  assertEquals([R[S.RCX], R[S.RDX] & 0xffff, R[S.RAX] & 0xff], [0x4433, 0x2211, 2]);
   assertEquals([bed.read8(0x200), bed.read8(0x100200)], [0x55, 0x33]);
 });

@@ -50,6 +50,11 @@ export function readControl(cpu: X86, n: number): number {
   const exists = n === 0 || n === 2 || n === 3 || (n === 4 && cr4Bits(cpu) !== 0) ||
     (n === 8 && R[S.LONG] !== 0);
   if (!exists) cpu.raise(S.UD);
+  const { apic } = cpu.bus;
+  if (n === 8 && apic !== undefined) {
+    R[S.HIGH] = 0;
+    return apic.taskPriority;
+  }
   const at = S.CR0 + (n === 0 ? 0 : n === 8 ? S.CR8 - S.CR0 : 2 * (n - 1));
   R[S.HIGH] = R[at + 1];
   return R[at];
@@ -68,7 +73,9 @@ export function writeControl(cpu: X86, n: number, value: number, high = 0): void
     else writeCr4(cpu, value);
   } else if (n === 8 && R[S.LONG] !== 0) {
     if (high !== 0 || (value & ~0xf) !== 0) cpu.raise(S.GP, 0);
-    R[S.CR8] = value;
+    // With a local APIC CR8 is its task-priority register; otherwise a register that nothing heeds.
+    if (cpu.bus.apic !== undefined) cpu.bus.apic.taskPriority = value;
+    else R[S.CR8] = value;
   } else cpu.raise(S.UD);
 }
 

@@ -75,7 +75,7 @@ Deno.test("SYSCALL from compatibility mode enters CSTAR on AMD's processors and 
   t.succeeds("syscall");
   assertEquals(t.pair(S.RIP), [0x2000, HIGH_HALF]);
   assertEquals([R[S.RCX], R[S.RCX + 1], R[S.LONG]], [R[S.NEXT_IP], 0, 1]);
-  const u = arm(new LongTestbed("max,+lm,+nx").long(3, false));
+  const u = arm(new LongTestbed("Nehalem").long(3, false));
   u.faults(S.UD, -1, "syscall");
 });
 
@@ -91,7 +91,7 @@ Deno.test("SYSCALL and SYSRET need EFER.SCE; SYSRET ring 0 and a canonical addre
 });
 
 Deno.test("SYSENTER and SYSEXIT are 64 bits wide on Intel's processors and #UD on AMD's", () => {
-  const t = new LongTestbed("max,+lm,+nx").long(3), { R } = t;
+  const t = new LongTestbed("Nehalem").long(3), { R } = t;
   R[S.SYSENTER_CS] = CODE0;
   [R[S.SYSENTER_EIP], R[S.SYSENTER_EIP + 1]] = [0x1000, HIGH_HALF];
   [R[S.SYSENTER_ESP], R[S.SYSENTER_ESP + 1]] = [0x2000, HIGH_HALF];

@@ -24,6 +24,18 @@ export const STAR = 0xc0000081,
   KERNEL_GS_BASE = 0xc0000102,
   TSC_AUX = 0xc0000103;
 const MTRR_COUNT = 8, MC_BANKS = 5;
+const IA32_TSC_ADJUST = 0x3b, IA32_TSC_DEADLINE = 0x6e0;
+/** MSRs of the local APIC in x2APIC mode. */
+const X2APIC_FIRST = 0x800, X2APIC_LAST = 0x8ff;
+const APIC_ENABLE = 1 << 11;
+
+/**
+ * IA32_ARCH_CAPABILITIES of a processor that executes one instruction after the other: not affected by
+ * rogue loads of data (bit 0), L1 faults (3), store bypass (4), buffer sampling (5), page-size changes (6),
+ * TSX aborts (8), stale data of shared buffers (13), fill buffers (14) and primary buffers (15), branch
+ * history (20), gather (26), register files (27).
+ */
+const NOT_AFFECTED = 0b1100_0001_0000_1110_0001_0111_1001;
 
 /** DEBUGCTL: record last branches, single-step on branches. */
 const LBR = 1, BTF = 2;
@@ -125,12 +137,10 @@ function definitions(model: CpuModel): Definition[] {
   if (!p6) {
     for (const counter of [0x11, 0x12, 0x13]) add(counter, anything); // CESR, CTR0, CTR1.
   }
-  // Bits 8 BSP, 11 enable, and the base. A P6 without a local APIC is one whose APIC is not enabled (SDM vol. 3, 10.4.3).
-  const apic = features.has("apic");
-  if (apic || p6) {
-    add(IA32_APIC_BASE, within(0xfffff900 | 0, addressHigh), (apic ? 0xfee00900 : 0xfee00100) | 0);
-  }
+  // Bits 8 BSP, 11 enable, and the base. A P6 without a local APIC is one whose APIC is not enabled (SDM
+  // vol. 3, 10.4.3); where there is one, the register is the chip's.
   if (p6) {
+    add(IA32_APIC_BASE, within(0xfffff900 | 0, addressHigh), 0xfee00100 | 0);
     add(0x17, nothing); // IA32_PLATFORM_ID.
     add(0x2a, anything); // EBL_CR_POWERON.
     for (const cache of [0x88, 0x89, 0x8a, 0x116, 0x118, 0x119, 0x11a, 0x11b, 0x11e]) {
@@ -146,6 +156,8 @@ function definitions(model: CpuModel): Definition[] {
     // IA32_MISC_ENABLE: fast strings. It came with the Pentium 4 and the Pentium M.
     if (features.has("sse2")) add(0x1a0, anything, 1);
   }
+  if (features.has("tsc_adjust")) add(IA32_TSC_ADJUST, anything);
+  if (features.has("arch_capabilities")) add(0x10a, nothing, NOT_AFFECTED);
   if (features.has("mtrr")) {
     // IA32_MTRRCAP: WC, fixed ranges, number of variable ranges.
     add(0xfe, nothing, 0x500 | MTRR_COUNT);
@@ -180,6 +192,14 @@ export interface Words {
   high: number;
 }
 
+function toBigInt({ low, high }: Words): bigint {
+  return (BigInt(high) << 32n) + BigInt(low >>> 0);
+}
+
+function toWords(value: bigint): Words {
+  return { low: Number(BigInt.asIntN(32, value)), high: Number(BigInt.asIntN(32, value >> 32n)) };
+}
+
 /** The model-specific registers of one processor. */
 export class MsrFile {
   private readonly known: Definition[];
@@ -212,6 +232,15 @@ export class MsrFile {
     address >>>= 0;
     const { R, model: { features } } = this.cpu;
     if (address === IA32_TIME_STAMP_COUNTER && features.has("tsc")) return this.timeStamp();
+    const { apic } = this.cpu.bus;
+    if (apic !== undefined) {
+      if (address === IA32_APIC_BASE && features.has("apic")) return apic.readBase();
+      if (this.isX2apic(address)) return apic.readMsr(address);
+      if (address === IA32_TSC_DEADLINE && features.has("tsc_deadline_timer")) {
+        const { low, high } = apic.readDeadline();
+        return (low | high) === 0 ? { low, high } : this.add({ low, high }, this.offset());
+      }
+    }
     const at = this.sysenterWord(address);
     if (at !== 0) return { low: R[at], high: R[at + 1] };
     if (address === EFER && this.hasEfer) return { low: R[S.EFER], high: R[S.EFER + 1] };
@@ -230,11 +259,28 @@ export class MsrFile {
     const { R, model } = this.cpu;
     if (address === IA32_TIME_STAMP_COUNTER && model.features.has("tsc")) {
       // Up to the P6 family the high half is cleared, whatever is written (SDM vol. 3, 17.17.3).
-      this.setTimeStamp(
+      this.writeTimeStamp(
         low,
         model.family < 6 || (model.family === 6 && model.model < 13) ? 0 : high,
       );
       return true;
+    }
+    if (address === IA32_TSC_ADJUST && model.features.has("tsc_adjust")) {
+      const by = toWords(toBigInt({ low, high }) - toBigInt(this.register(IA32_TSC_ADJUST)));
+      const { low: newLow, high: newHigh } = this.add(this.timeStamp(), by);
+      this.writeTimeStamp(newLow, newHigh);
+      return true;
+    }
+    const { apic } = this.cpu.bus;
+    if (apic !== undefined) {
+      if (address === IA32_APIC_BASE && model.features.has("apic")) {
+        return apic.writeBase(low, high);
+      }
+      if (this.isX2apic(address)) return apic.writeMsr(address, low, high);
+      if (address === IA32_TSC_DEADLINE && model.features.has("tsc_deadline_timer")) {
+        this.writeDeadline({ low, high });
+        return true;
+      }
     }
     const at = this.sysenterWord(address);
     if (at !== 0) {
@@ -260,6 +306,55 @@ export class MsrFile {
     this.words[2 * slot] = low;
     this.words[2 * slot + 1] = high;
     return true;
+  }
+
+  /** IA32_APIC_BASE bit 11 of a processor with a local APIC. */
+  get apicEnabled(): boolean {
+    const { apic } = this.cpu.bus;
+    return apic !== undefined && (apic.readBase().low & APIC_ENABLE) !== 0;
+  }
+
+  private isX2apic(address: number): boolean {
+    return address >= X2APIC_FIRST && address <= X2APIC_LAST &&
+      this.cpu.model.features.has("x2apic");
+  }
+
+  private register(address: number): Words {
+    return { low: this.low(address), high: this.high(address) };
+  }
+
+  private add(a: Words, b: Words): Words {
+    return toWords(toBigInt(a) + toBigInt(b));
+  }
+
+  /** What the time-stamp counter is ahead of the clock. */
+  private offset(): Words {
+    const R = this.cpu.R;
+    return { low: R[S.TSC_OFFSET], high: R[S.TSC_OFFSET + 1] };
+  }
+
+  /** Sets the time-stamp counter as software does: IA32_TSC_ADJUST moves along, and a deadline stays the count it is (SDM vol. 3, 17.17.3). */
+  private writeTimeStamp(low: number, high: number): void {
+    const { apic } = this.cpu.bus, timed = this.cpu.model.features.has("tsc_deadline_timer");
+    const deadline = timed && apic !== undefined ? this.read(IA32_TSC_DEADLINE) : undefined;
+    const before = toBigInt(this.timeStamp());
+    this.setTimeStamp(low, high);
+    if (this.slots.has(IA32_TSC_ADJUST)) {
+      const by = toWords(toBigInt({ low, high }) - before);
+      const adjusted = this.add(this.register(IA32_TSC_ADJUST), by);
+      this.set(IA32_TSC_ADJUST, adjusted.low, adjusted.high);
+    }
+    if (deadline !== undefined) this.writeDeadline(deadline);
+  }
+
+  /** Hands a deadline to the APIC, which counts by the clock: the counter's lead is taken off. */
+  private writeDeadline(deadline: Words): void {
+    const apic = this.cpu.bus.apic!;
+    if ((deadline.low | deadline.high) === 0) return apic.writeDeadline(0, 0);
+    const at = BigInt.asUintN(64, toBigInt(deadline)) - BigInt.asIntN(64, toBigInt(this.offset()));
+    // One that the clock will never have shown has passed.
+    const { low, high } = toWords(at > 0n ? at : 1n);
+    apic.writeDeadline(low, high);
   }
 
   private get hasEfer(): boolean {

@@ -18,7 +18,7 @@ function read(bed: Testbed, address: number) {
 const GP0 = { vector: S.GP, error: 0 };
 
 Deno.test("unknown MSRs are #GP(0) to read and write and change nothing", () => {
-  const bed = new Testbed().protect(0);
+  const bed = new Testbed("pentium3").protect(0);
   for (const address of [0x02, 0x3a, 0xc0000080, 0x20f + 1]) {
     bed.R[S.RCX] = address;
     bed.faults(S.GP, 0, "rdmsr");
@@ -56,7 +56,7 @@ Deno.test("SYSENTER registers are those that the instruction uses", () => {
 });
 
 Deno.test("MTRRs and PAT take valid memory types and addresses only", () => {
-  const bed = new Testbed().protect(0);
+  const bed = new Testbed("pentium3").protect(0);
   assertEquals(read(bed, 0xfe), [0x508, 0]);
   assertEquals(write(bed, 0xfe, 0x508), GP0);
   assertEquals(write(bed, 0x200, 0xc0000006 | 0, 0xf), 0);

@@ -312,7 +312,9 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
   },
   cpuid: (cpu) => {
     const R = cpu.R;
-    const [eax, ebx, ecx, edx] = cpuid(cpu.model, R[S.RAX], R[S.RCX]);
+    const { index, count } = cpu.bus;
+    const circumstances = { index, count, apicEnabled: cpu.msrs.apicEnabled };
+    const [eax, ebx, ecx, edx] = cpuid(cpu.model, R[S.RAX], R[S.RCX], circumstances);
     R[S.RAX] = eax;
     R[S.RBX] = ebx;
     R[S.RCX] = ecx;

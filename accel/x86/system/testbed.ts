@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { HostMemory } from "../../../core/bus/host_memory.ts";
 import { MemoryMap } from "../../../core/bus/memory_map.ts";
 import { VirtualClock } from "../../../core/machine/clock.ts";
-import { FAULT, X86 } from "../cpu.ts";
+import { type CpuBus, FAULT, X86 } from "../cpu.ts";
 import { parseCpuModel } from "../models.ts";
 import * as S from "../state.ts";
 import { setCpl } from "./control.ts";
@@ -72,7 +72,7 @@ export class Testbed {
   /** Port accesses as they reached the bus. */
   readonly ports: { port: number; size: number; value: number }[] = [];
 
-  constructor(model = "max") {
+  constructor(model = "max", bus: Partial<CpuBus> = {}) {
     const host = new HostMemory(0x200000);
     this.memory = new MemoryMap(host);
     this.memory.addRam("ram", 0, 0x200000, host.allocate(0x200000));
@@ -86,7 +86,7 @@ export class Testbed {
       },
     };
     this.cpu = new X86(
-      { memory: this.memory, ports, clock: this.clock, acknowledge: () => 0 },
+      { memory: this.memory, ports, clock: this.clock, acknowledge: () => 0, ...bus },
       parseCpuModel(model),
     );
     this.R = this.cpu.R;
