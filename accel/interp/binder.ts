@@ -66,6 +66,7 @@ export class InterpBinder extends Binder {
       const bytes = operandBytes(operand, this.variant.operandSize, this.variant.long);
       return `${operand.fixed * (bytes >= 4 ? 2 : bytes === 2 ? 4 : 8)}`;
     }
+    if (operand.kind === "B") return field(F_IMM);
     return "GVPSCD".includes(operand.kind) ? field(F_REG) : field(F_RM);
   }
 

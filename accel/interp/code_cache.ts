@@ -254,6 +254,10 @@ export class CodeCache {
         case "G":
           reg = registerIndex(insn.reg, width, insn.rex);
           break;
+        case "B":
+          // Instructions with this operand have no immediate.
+          immediate = registerIndex(insn.vvvv, width, insn.rex);
+          break;
         case "S":
         case "C":
         case "D":

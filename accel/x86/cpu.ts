@@ -8,6 +8,7 @@ import type { InterruptAcknowledge, LocalApicPort, PortBus } from "../../core/ma
 import { type CpuModel, onBoard } from "./models.ts";
 import { LongMmu } from "./long_mmu.ts";
 import { Mmu } from "./mmu.ts";
+import { seed } from "./random.ts";
 import * as S from "./state.ts";
 import { MsrFile } from "./system/msr.ts";
 
@@ -79,6 +80,7 @@ export class X86 {
     this.mmu = new Mmu(this);
     this.mmu64 = new LongMmu(this);
     this.msrs = new MsrFile(this);
+    seed(this.R, bus.index ?? 0);
   }
 
   /** Raises an exception: the instruction has no effect and the engine delivers the vector. Give an error code exactly for the vectors that push one. */

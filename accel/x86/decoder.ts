@@ -30,7 +30,7 @@ const PREFIX_NAMES: Record<string, number> = {
 
 interface Slot {
   modrm: boolean;
-  /** By prefix * 16 + (register form ? 8 : 0) + reg field. */
+  /** By prefix * 16 + (register form ? 8 : 0) + reg field; after VEX.L = 1 prefixes count from 4. */
   forms: (Form | undefined)[];
   /** Rows for one fixed ModRM byte of C0 to FF, by prefix * 64 + byte - C0; they win. */
   fixed?: (Form | undefined)[];
@@ -73,20 +73,40 @@ export interface Insn {
   immediate2: number;
   /** Register number in the low bits of the opcode, REX.B applied. */
   opcodeReg: number;
+  /** Register number in VEX.vvvv. */
+  vvvv: number;
   /** Last opcode byte. */
   opcode: number;
 }
+
+/** The map numbers of VEX.mmmmm by their names. */
+const VEX_MAPS: Record<string, number> = { "0F": 1, "0F38": 2, "0F3A": 3 };
+/** Maps of VEX encodings come after the four of the others. */
+const VEX_MAP = 4;
+const LENGTH_1 = 4;
 
 /** Parses a row's opcode text into where it goes in the maps. */
 function place(maps: OpcodeMap[], form: Form, opcode: string): void {
   const tokens = opcode.split(/\s+/);
   let at = 0;
-  const prefixes =
-    tokens[0] in PREFIX_NAMES && tokens.length > 1 && /^(0F|[0-9A-F]{2})$/.test(tokens[1])
-      ? [PREFIX_NAMES[tokens[at++]]]
-      : [NO_PREFIX, PREFIX_66, PREFIX_F3, PREFIX_F2];
+  let prefixes = [NO_PREFIX, PREFIX_66, PREFIX_F3, PREFIX_F2];
   let map = 0;
-  if (tokens[at] === "0F" && at + 1 < tokens.length && /^[0-9A-F]{2}$/.test(tokens[at + 1])) {
+  if (tokens[0].startsWith("VEX.")) {
+    const [, length, prefix, name] = tokens[at++].split(".");
+    prefixes = [PREFIX_NAMES[prefix]];
+    if (length === "LIG") prefixes.push(prefixes[0] + LENGTH_1);
+    map = VEX_MAP + VEX_MAPS[name];
+    if (!maps[map] || !/^(LZ|LIG)$/.test(length) || prefixes[0] === undefined) {
+      throw new Error(`decode table: opcode ${JSON.stringify(opcode)}`);
+    }
+  } else if (
+    /^(NP|66|F2|F3)(\|66)?$/.test(tokens[0]) && tokens.length > 1 &&
+    /^(0F|[0-9A-F]{2})$/.test(tokens[1])
+  ) prefixes = tokens[at++].split("|").map((name) => PREFIX_NAMES[name]);
+  if (
+    map === 0 && tokens[at] === "0F" && at + 1 < tokens.length &&
+    /^[0-9A-F]{2}$/.test(tokens[at + 1])
+  ) {
     at++;
     map = 1;
     const escape = tokens[at + 1] ?? "";
@@ -112,7 +132,7 @@ function place(maps: OpcodeMap[], form: Form, opcode: string): void {
     } else throw new Error(`decode table: opcode ${JSON.stringify(opcode)}`);
   }
   for (let n = 0; n < (plus ? 8 : 1); n++) {
-    const fresh: Slot = { modrm, forms: new Array(64) };
+    const fresh: Slot = { modrm, forms: new Array(128) };
     const slot: Slot = maps[map][byte + n] ??= fresh;
     if (slot.modrm !== modrm) throw new Error(`decode table: ${opcode} disagrees about ModRM`);
     for (const prefix of prefixes) {
@@ -152,8 +172,8 @@ const BASE16 = [3, 3, 5, 5, 6, 7, 5, 3], INDEX16 = [6, 7, 6, 7, -1, -1, -1, -1];
 export class Decoder {
   /** All rows given, by {@linkcode Form.index}. */
   readonly forms: readonly Form[];
-  private readonly legacyMaps: OpcodeMap[] = [[], [], [], []];
-  private readonly longMaps: OpcodeMap[] = [[], [], [], []];
+  private readonly legacyMaps: OpcodeMap[] = [[], [], [], [], [], [], [], []];
+  private readonly longMaps: OpcodeMap[] = [[], [], [], [], [], [], [], []];
   private readonly insn: Insn;
 
   /**
@@ -171,7 +191,10 @@ export class Decoder {
       const { feature, opcode } = form.row;
       if (feature !== undefined && !has(feature)) continue;
       if (form.row.longOnly !== true) place(this.legacyMaps, form, opcode);
-      if (form.row.longOnly === true || !LEGACY_ONLY.test(opcode)) {
+      if (
+        form.row.legacyOnly !== true &&
+        (form.row.longOnly === true || !LEGACY_ONLY.test(opcode))
+      ) {
         place(this.longMaps, form, opcode);
       }
     }
@@ -198,6 +221,7 @@ export class Decoder {
       immediate: 0,
       immediate2: 0,
       opcodeReg: 0,
+      vvvv: 0,
       opcode: 0,
     };
   }
@@ -283,8 +307,34 @@ export class Decoder {
     }
     if (size66) operandSize = bits === 16 ? 32 : 16;
     if ((rex & 8) !== 0) operandSize = 64;
-    let map = 0;
-    if (byte === 0x0f) {
+    let map = 0, vexPrefix = -1, vvvv = 0;
+    if ((byte & 0xfe) === 0xc4 && protectedMode) {
+      // LES and LDS have no register form: outside 64-bit mode that is how VEX is told from them (SDM vol. 2, 2.3.5).
+      if (at >= limit) return short;
+      if (long || bytes[at] >= 0xc0) {
+        let bits = bytes[at++];
+        map = VEX_MAP + 1;
+        if (byte === 0xc4) {
+          if (at >= limit) return short;
+          map = VEX_MAP + (bits & 0x1f);
+          // R, X and B are stored inverted.
+          rex |= (~bits >> 5) & 7;
+          bits = bytes[at++];
+          if (long && (bits & 0x80) !== 0) rex |= 8;
+        } else rex |= (~bits >> 5) & 4;
+        if (at >= limit) return short;
+        byte = bytes[at++];
+        vvvv = (~bits >> 3) & 15;
+        vexPrefix = (bits & 3) + ((bits & 4) !== 0 ? LENGTH_1 : 0);
+        // No other prefix may precede but those of the address (2.3.2 and 2.3.3).
+        if ((rex & 0x40) !== 0 || size66 || repeat !== 0 || lock || map >= maps.length) {
+          return INVALID;
+        }
+        operandSize = (rex & 8) !== 0 ? 64 : 32;
+        rex = long ? rex | 0x40 : 0;
+      }
+    }
+    if (byte === 0x0f && map === 0) {
       if (at >= limit) return short;
       byte = bytes[at++];
       map = 1;
@@ -298,7 +348,9 @@ export class Decoder {
     const plainXchg = long && map === 0 && byte === 0x90 && (rex & 1) !== 0 && repeat === 0;
     const slot = maps[map][plainXchg ? 0x91 : byte];
     if (slot === undefined) return INVALID;
-    const prefix = repeat === 0xf3
+    const prefix = vexPrefix >= 0
+      ? vexPrefix
+      : repeat === 0xf3
       ? PREFIX_F3
       : repeat === 0xf2
       ? PREFIX_F2
@@ -321,6 +373,11 @@ export class Decoder {
       return modrm >= 0 && !hasOperand(bytes, at, limit, modrm, addressSize) ? short : INVALID;
     }
 
+    if (vexPrefix >= 0) {
+      // Where it names no register, it must be 1111b.
+      if (vvvv !== 0 && !form.operands.some((o) => o.kind === "B")) return INVALID;
+      insn.vvvv = long ? vvvv : vvvv & 7;
+    }
     insn.form = form;
     insn.opcode = byte;
     insn.opcodeReg = (byte & 7) | ((rex & 1) << 3);

@@ -1,5 +1,6 @@
 /** Integer arithmetic too long to write out in generated code, and the rare general-purpose instructions. */
 import type { X86 } from "./cpu.ts";
+import { PURE_BITS } from "./bits.ts";
 import { divide128, multiply128 } from "./wide.ts";
 import type { Helper } from "./rows.ts";
 import * as S from "./state.ts";
@@ -89,6 +90,7 @@ function bitScanReverse(s: number): number {
 
 /** Functions of their arguments alone, callable from semantics by name. */
 export const PURE = {
+  ...PURE_BITS,
   mulHigh,
   imulHigh,
   divide64,

@@ -139,8 +139,10 @@ export const INTEGER_ROWS: Row[] = [
   row("90 +r", "+rAX,+Zv", "xchg"),
   row("98", "", "cbw"),
   row("99", "", "cwd"),
-  row("9E", "", "sahf"),
-  row("9F", "", "lahf"),
+  row("9E", "", "sahf", { legacyOnly: true }),
+  row("9F", "", "lahf", { legacyOnly: true }),
+  row("9E", "", "sahf", { feature: "lahf_lm", longOnly: true }),
+  row("9F", "", "lahf", { feature: "lahf_lm", longOnly: true }),
   row("A0", "=AL,Ob", "mov"),
   row("A1", "=rAX,Ov", "mov"),
   row("A2", "=Ob,AL", "mov"),
@@ -191,7 +193,7 @@ export const INTEGER_ROWS: Row[] = [
   row("FF /2", "Ev", "call_near"),
   row("FF /4", "Ev", "jmp_near"),
   row("FF /6", "Ev", "push"),
-  // 0F 0D and 0F 18 hold prefetch hints, which change nothing.
+  // 0F 0D and 0F 18 hold prefetch hints (PREFETCHW is one), which change nothing.
   row("0F 0D /r", "M", "nop", { feature: "sse" }),
   ...[0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d, 0x1e, 0x1f].map((n) =>
     row(`0F ${hex(n)} /r`, "M", "nop", { feature: "cmov" })
@@ -212,5 +214,7 @@ export const INTEGER_ROWS: Row[] = [
   row("0F C0 /r", "+Eb,+Gb", "xadd", { lock: true }),
   row("0F C1 /r", "+Ev,+Gv", "xadd", { lock: true }),
   row("0F C7 /1 m", "M", "cmpxchg8b", { feature: "cx8", lock: true }),
+  row("NP|66 0F C7 /6 r", "=Ev", "rdrand", { feature: "rdrand" }),
+  row("NP|66 0F C7 /7 r", "=Ev", "rdrand", { feature: "rdseed" }),
   row("0F C8 +r", "+Zv", "bswap"),
 ];

@@ -246,6 +246,7 @@ function bitString(change: (d: number, mask: number) => number, writes: boolean)
 const cmpxchg8b: Helper = (cpu, low) => {
   const { R } = cpu, linear = cpu.linear64(R[S.INSN_SEG], low, R[S.ARG_HI]);
   const half = cpu.operandSize === 64 ? 2 : 1;
+  if (half === 2 && !cpu.model.features.has("cx16")) cpu.raise(S.UD);
   if (half === 2 && (linear & 15) !== 0) cpu.raise(S.GP, 0);
   cpu.probeWrite(linear, 8 * half);
   const have = [0, 1, 2, 3].slice(0, 2 * half).map((i) => cpu.load32(linear + 4 * i));

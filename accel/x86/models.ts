@@ -70,8 +70,16 @@ const X86_64: Feature[] = [
   "lm",
   "lahf_lm",
 ];
-/** x86-64-v2 as far as it is emulated, and what keeps kernels from defending against what cannot happen. */
-const NEHALEM: Feature[] = [...X86_64, "vme", "arch_capabilities"];
+/** x86-64-v2, and what keeps kernels from defending against what cannot happen. */
+const NEHALEM: Feature[] = [
+  ...X86_64,
+  "vme",
+  "ssse3",
+  "sse4_1",
+  "sse4_2",
+  "popcnt",
+  "arch_capabilities",
+];
 
 interface BaseModel extends Omit<CpuModel, "name" | "features" | "maxExtendedLeaf"> {
   features: readonly Feature[];

@@ -167,6 +167,19 @@ Deno.test("features are read in the spellings of QEMU and of Linux", () => {
   assertEquals(has("qemu64,+tsc-deadline", "tsc_deadline_timer"), true);
 });
 
+Deno.test("CPUID names instruction-set extensions", () => {
+  const one = (features: string) => cpuid(parseCpuModel(`qemu64,${features}`), 1, 0)[2];
+  const none = one("-ssse3");
+  assertEquals(one("+pclmulqdq") ^ none, 2);
+  assertEquals(one("+ssse3") ^ none, 1 << 9);
+  assertEquals(one("+sse4.2") ^ none, (1 << 9) | (3 << 19));
+  assertEquals(one("+movbe,+popcnt,+aes,+rdrand") ^ none, 0x42c00000);
+  const seven = cpuid(parseCpuModel("qemu64,+bmi1,+bmi2,+adx,+rdseed,+sha-ni,+clwb,+rdpid"), 7, 0);
+  assertEquals(seven, [0, 0x210c0108, 1 << 22, 0]);
+  const extended = cpuid(parseCpuModel("qemu64,+lzcnt,+3dnowprefetch"), 0x80000001, 0);
+  assertEquals(extended[2], 0x121);
+});
+
 Deno.test("long mode brings what 64-bit code takes for granted", () => {
   assertEquals(has("pentium3,+lm", "sse2"), true);
   assertEquals(has("max,+lm", "syscall"), true);

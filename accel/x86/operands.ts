@@ -11,6 +11,8 @@ export type OperandKind =
   | "Z"
   /** ModRM.rm, register only. */
   | "R"
+  /** VEX.vvvv: general register. */
+  | "B"
   /** Address only: the effective offset. */
   | "M"
   /** Memory through SCRATCH: x87 operands. */
@@ -118,7 +120,7 @@ export function parseOperands(row: Row): Operand[] {
     }
     if (code in X87_MEMORY) return { kind: "F", bytes: X87_MEMORY[code], ...access };
     const letter = code[0], size = code.slice(1);
-    if (size in SIZES && "EGZROIJASCDVWUPQNM".includes(letter)) {
+    if (size in SIZES && "EGZRBOIJASCDVWUPQNM".includes(letter)) {
       // Memory of more than a register's width passes through SCRATCH.
       const kind = (letter !== "M" ? letter : SIZES[size] >= 6 ? "F" : "E") as OperandKind;
       return { kind, bytes: SIZES[size], ...access };

@@ -10,7 +10,7 @@ import type { Feature } from "./models.ts";
  * Arguments are the row's operands in order (at most three):
  * - `V W P Q N U` (XMM, MMX): an index into `R` where the operand's words lie. A memory operand was
  *   loaded to `SCRATCH` before the call, or is stored from there after it.
- * - `E G R` general registers or memory read by the instruction, `I J` immediates and branch offsets,
+ * - `E G R B` general registers (`B` is VEX.vvvv) or memory read by the instruction, `I J` immediates and branch offsets,
  *   `S C D` (segment, control, debug register numbers), `O` offsets: the value, as an int32
  *   (bytes and words zero-extended; immediates sign-extended where the manual says so).
  * - `M` address-only operands: the effective *offset*; its segment is in `R[INSN_SEG]`.
@@ -33,9 +33,10 @@ export type Guard = (cpu: X86) => void;
 /** One form of one instruction. */
 export interface Row {
   /**
-   * `[NP|66|F2|F3] [0F|0F 38|0F 3A] XX`, then any of: `/n` (ModRM reg field), `/r` (ModRM present), `r`
-   * or `m` (only the register or only the memory form), `+r` (register in the low three opcode bits),
-   * or a second byte `XX` as in `D9 F0` for one fixed ModRM byte.
+   * `[NP|66|F2|F3] [0F|0F 38|0F 3A] XX` (`NP|66` where 66 is an operand size) or `VEX.LZ.[NP|66|F2|F3].[0F|0F38|0F3A] XX`, then any of: `/n` (ModRM
+   * reg field), `/r` (ModRM present), `r` or `m` (only the register or only the memory form), `+r` (register in
+   * the low three opcode bits), or a second byte `XX` as in `D9 F0` for one fixed ModRM byte. `LZ` is VEX.L = 0,
+   * `LIG` takes either.
    */
   opcode: string;
   /** SDM operand codes, comma-separated: `Ev,Gv`, `=Gv,Ew`, `+Vps,Wps,Ib`. Sizes: b w d q v z p dq ps pd ss sd. */
@@ -54,6 +55,8 @@ export interface Row {
   lock?: boolean;
   /** Only valid in 64-bit mode. */
   longOnly?: boolean;
+  /** Not valid in 64-bit mode, or there another row's business. */
+  legacyOnly?: boolean;
   /** Not valid in real and virtual-8086 mode: #UD there. */
   protectedOnly?: boolean;
 }

@@ -1,5 +1,6 @@
 /** What the general-purpose instructions mean, written once for all engines (SDM vol. 2). */
 import type { Binder, Expr, Semantic, Width } from "./binder.ts";
+import { BIT_SEMANTICS } from "./bit_semantics.ts";
 import { CONDITIONS } from "./integer_rows.ts";
 import { DIVIDE_OVERFLOW } from "./integer.ts";
 import { DE } from "./state.ts";
@@ -431,6 +432,7 @@ const counted = (decrement: boolean, condition: (b: Binder) => Expr): Semantic =
 
 /** All semantics by name. What is not here is a helper. */
 export const SEMANTICS: Record<string, Semantic> = {
+  ...BIT_SEMANTICS,
   add,
   adc,
   sub,

@@ -5,9 +5,8 @@
 import type { Binder, Expr, Semantic, Wide } from "./binder.ts";
 import { CONDITIONS } from "./integer_rows.ts";
 import { DE, GP } from "./state.ts";
-
-/** Binds both halves. */
-const bind = (b: Binder, lo: Expr, hi: Expr): Wide => ({ lo: b.let(lo), hi: b.let(hi) });
+import { BIT_SEMANTICS64 } from "./bit_semantics.ts";
+import { bind, left, right, rotated, swap } from "./wide_text.ts";
 
 const addVector = (d: Expr, s: Expr, r: Expr) => `(${d}&${s})|((${d}|${s})&~${r})`;
 const subVector = (d: Expr, s: Expr, r: Expr) => `(~${d}&${s})|((~${d}|${s})&${r})`;
@@ -113,7 +112,6 @@ const cmpxchg: Semantic = (b) => {
   b.flags64(r, vectors);
 };
 
-const swap = (e: Expr) => `(${e}<<24|(${e}&65280)<<8|(${e}>>>8)&65280|${e}>>>24)`;
 const bswap: Semantic = (b) => {
   const d = b.read64(0);
   b.write64(0, swap(d.hi), swap(d.lo));
@@ -123,21 +121,6 @@ const bswap: Semantic = (b) => {
 
 const countOf = (b: Binder): Expr => b.let(`${b.read(1)}&63`);
 
-/** d << n for n of 0 to 63: a shift by 32 - n with n = 0 would be by 32, which JavaScript takes as 0. */
-const left = (b: Binder, d: Wide, n: Expr): Wide =>
-  bind(
-    b,
-    `(${n}>31?0:${d.lo}<<${n})`,
-    `(${n}===0?${d.hi}:${n}>31?${d.lo}<<${n}:${d.hi}<<${n}|${d.lo}>>>(32-${n}))`,
-  );
-const right = (b: Binder, d: Wide, n: Expr, fill: Expr, arithmetic: boolean): Wide => {
-  const shift = arithmetic ? ">>" : ">>>";
-  return bind(
-    b,
-    `(${n}===0?${d.lo}:${n}>31?(${d.hi}${shift}${n})|0:${d.lo}>>>${n}|${d.hi}<<(32-${n}))`,
-    `(${n}>31?${fill}:(${d.hi}${shift}${n})|0)`,
-  );
-};
 /** Bit `n` (0 to 63) of a value. */
 const bit = (d: Wide, n: Expr) => `(((${n})>31?${d.hi}:${d.lo})>>>(${n})&1)`;
 
@@ -167,15 +150,6 @@ const sar: Semantic = (b) => {
 
 const rotateFlags = (b: Binder, cf: Expr, cfXorOf: Expr) =>
   b.emit(`${b.FC}=(${b.FC}&1073741823)|(${cf})<<31|(${cfXorOf})<<30;`);
-
-const rotated = (b: Binder, d: Wide, n: Expr): Wide => {
-  const x = bind(b, `${n}>31?${d.hi}:${d.lo}`, `${n}>31?${d.lo}:${d.hi}`), m = b.let(`${n}&31`);
-  return bind(
-    b,
-    `(${m}===0?${x.lo}:${x.lo}<<${m}|${x.hi}>>>(32-${m}))`,
-    `(${m}===0?${x.hi}:${x.hi}<<${m}|${x.lo}>>>(32-${m}))`,
-  );
-};
 
 const rol: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = rotated(b, d, n);
@@ -356,6 +330,7 @@ const counted = (decrement: boolean, condition: (b: Binder) => Expr): Semantic =
 
 /** Semantics of the 64-bit operand size by the names of the table. */
 export const SEMANTICS64: Record<string, Semantic> = {
+  ...BIT_SEMANTICS64,
   add: arithmetic(sum),
   adc: arithmetic(sum, { carry: true }),
   sub: arithmetic(difference),

@@ -92,6 +92,8 @@ export const LONG = 376;
 
 /** High halves of a helper's 64-bit arguments, by operand. */
 export const ARG_HI = 377;
+/** State of the generator behind RDRAND and RDSEED, four words; see `random.ts`. RESET and INIT leave it. */
+export const RANDOM = 380;
 
 /** Engine-private words from here on, never part of a snapshot: see `interp/`. */
 export const ENGINE = 384;

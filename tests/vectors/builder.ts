@@ -1,5 +1,5 @@
 /** Makes the inputs of one case: register and memory values, an addressing form, and the bytes of the instruction. */
-import type { Variant } from "./form.ts";
+import { type Variant, vexPrefix } from "./form.ts";
 import type { Job, Patch } from "./job.ts";
 import * as M from "./machine.ts";
 import { hashText, Prng } from "./prng.ts";
@@ -40,6 +40,8 @@ export class Builder {
   reg: number;
   rm: number;
   opcodeReg: number;
+  /** Register in VEX.vvvv. */
+  vvvv = 0;
   immediate: number;
   immediate2: number;
   /** Offset of the memory operand in the arena; chosen by the profile or at the end. */
@@ -73,6 +75,7 @@ export class Builder {
     this.at = rng.chance(5) ? 0x2000 - rng.below(8) : rng.range(M.CODE_FROM, M.CODE_TO);
     if (form.options.stack || rng.chance(50)) this.stackPointer();
     if (form.options.state !== undefined) this.fx = randomState(rng, form.options.state);
+    if (form.vex !== undefined) this.vvvv = rng.below(8);
   }
 
   /** Points ESP into the stack's part of the arena, or rarely to where pushes and pops fault. */
@@ -253,6 +256,7 @@ export class Builder {
       [prefixes[i], prefixes[k]] = [prefixes[k], prefixes[i]];
     }
     if (form.prefix >= 0) prefixes.push(form.prefix);
+    if (form.vex !== undefined) prefixes.push(...this.vex(form.vex));
     const opcode = [...form.bytes];
     if (form.plus) opcode[opcode.length - 1] += this.opcodeReg;
     const code = [...prefixes, ...opcode, ...address, ...tail];
@@ -269,6 +273,19 @@ export class Builder {
       length: code.length,
       operandAt: this.target,
     };
+  }
+
+  /** The VEX prefix: here B, the top bit of vvvv and W say nothing. Rarely something that makes it #UD. */
+  private vex(vex: NonNullable<Variant["form"]["vex"]>): number[] {
+    const { rng } = this;
+    const vvvv = vex.vvvv ? this.vvvv | (rng.below(2) << 3) : rng.chance(6) ? rng.range(1, 15) : 0;
+    const bytes = vexPrefix(vex, {
+      extend: rng.below(2),
+      vvvv,
+      wide: rng.chance(20),
+      length: rng.chance(4) ? 1 : 0,
+    });
+    return rng.chance(4) ? [rng.pick([0x66, 0xf2, 0xf3, 0xf0]), ...bytes] : bytes;
   }
 
   /** ModRM, SIB and displacement that reach the target; sets a base register where the form needs it. */

@@ -44,6 +44,8 @@ export interface Form {
   options: FormOptions;
   /** Mandatory prefix, or -1. */
   prefix: number;
+  /** VEX encoding: number of the opcode map, and of the mandatory prefix in VEX.pp. */
+  vex: { map: number; pp: number; vvvv: boolean } | undefined;
   /** Opcode bytes, escapes included. */
   bytes: number[];
   modrm: boolean;
@@ -83,8 +85,15 @@ export function f(
   options: FormOptions = {},
 ): Form {
   const tokens = opcode.split(" ");
-  let prefix = -1;
-  if (["NP", "66", "F2", "F3"].includes(tokens[0]) && tokens.length > 1) {
+  let prefix = -1, vex: Form["vex"];
+  if (tokens[0].startsWith("VEX.")) {
+    const [, , pp, map] = tokens.shift()!.split(".");
+    vex = {
+      map: ["0F", "0F38", "0F3A"].indexOf(map) + 1,
+      pp: ["NP", "66", "F3", "F2"].indexOf(pp),
+      vvvv: /(^|,)B/.test(operands),
+    };
+  } else if (["NP", "66", "F2", "F3"].includes(tokens[0]) && tokens.length > 1) {
     const first = tokens.shift();
     if (first !== "NP") prefix = parseInt(first!, 16);
   }
@@ -95,6 +104,7 @@ export function f(
     mnemonic,
     options,
     prefix,
+    vex,
     bytes,
     modrm: false,
     digit: -1,
@@ -137,6 +147,21 @@ export function f(
   }
   if (!form.modrm || form.fixed >= 0) form.memoryForm = false;
   return form;
+}
+
+/**
+ * The bytes of a VEX prefix (SDM vol. 2, 2.3.5), always the long one. `extend` holds R, X and B as in REX, uninverted.
+ */
+export function vexPrefix(
+  vex: { map: number; pp: number },
+  fields: { extend: number; vvvv: number; wide: boolean; length: number },
+): number[] {
+  const { extend, vvvv, wide, length } = fields;
+  return [
+    0xc4,
+    ((~extend & 7) << 5) | vex.map,
+    (wide ? 0x80 : 0) | ((~vvvv & 15) << 3) | (length << 2) | vex.pp,
+  ];
 }
 
 /** Everything that is recorded of a form. */

@@ -84,6 +84,16 @@ const TABLE: Record<string, number | ((c: Context) => number)> = {
   // "The SF, ZF, and PF flags are set according to the resulting binary value in the AL register. The OF, AF, and CF flags are undefined."
   aam: OF | AF | CF,
   aad: OF | AF | CF,
+  // LZCNT, TZCNT: "OF, SF, PF, and AF flags are undefined."
+  lzcnt: OF | SF | PF | AF,
+  tzcnt: OF | SF | PF | AF,
+  // "AF and PF flags are undefined", for BEXTR "AF, SF, and PF flags".
+  andn: AF | PF,
+  blsi: AF | PF,
+  blsmsk: AF | PF,
+  blsr: AF | PF,
+  bzhi: AF | PF,
+  bextr: AF | SF | PF,
   // "The OF flag is undefined."
   daa: OF,
   das: OF,

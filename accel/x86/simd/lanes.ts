@@ -36,6 +36,10 @@ const swarSub = (top: number): Expression => (x, y) =>
 
 const TOP8 = 0x80808080 | 0, TOP16 = 0x80008000 | 0;
 
+/** A word made of its halves, each from all of the word. */
+const pairs = (half: (x: string, y: string, shift: number) => string): Expression => (x, y) =>
+  `((${half(x, y, 0)})&65535)|((${half(x, y, 16)})<<16)`;
+
 const min: Expression = (x, y) => `${x}<${y}?${x}:${y}`;
 const max: Expression = (x, y) => `${x}>${y}?${x}:${y}`;
 
@@ -75,6 +79,32 @@ const WORDS: Record<string, Expression> = {
   pminub: bytes(false, min),
   pmaxsw: halves(true, max),
   pminsw: halves(true, min),
+  // SSSE3.
+  pabsb: bytes(true, (_, y) => `${y}<0?-${y}:${y}`),
+  pabsw: halves(true, (_, y) => `${y}<0?-${y}:${y}`),
+  pabsd: (_, y) => `${y}<0?-${y}:${y}`,
+  psignb: bytes(true, (x, y) => `${y}<0?-${x}:${y}===0?0:${x}`),
+  psignw: halves(true, (x, y) => `${y}<0?-${x}:${y}===0?0:${x}`),
+  psignd: (x, y) => `${y}<0?-${x}:${y}===0?0:${x}`,
+  pmulhrsw: halves(true, (x, y) => `((Math.imul(${x},${y})>>14)+1)>>1`),
+  // Unsigned bytes of the destination times signed ones of the source, added in pairs.
+  pmaddubsw: pairs((x, y, shift) =>
+    `clamp(((${x}>>>${shift})&255)*(${y}<<${24 - shift}>>24)+` +
+    `((${x}>>>${shift + 8})&255)*(${y}<<${16 - shift}>>24),-32768,32767)`
+  ),
+};
+
+/** Those that came with SSE4.1, for XMM registers only. */
+const WORDS_XMM: Record<string, Expression> = {
+  pmulld: (x, y) => `Math.imul(${x},${y})`,
+  pminsb: bytes(true, min),
+  pmaxsb: bytes(true, max),
+  pminuw: halves(false, min),
+  pmaxuw: halves(false, max),
+  pminsd: min,
+  pmaxsd: max,
+  pminud: (x, y) => `(${x}>>>0)<(${y}>>>0)?${x}:${y}`,
+  pmaxud: (x, y) => `(${x}>>>0)>(${y}>>>0)?${x}:${y}`,
 };
 
 function clampTo(value: number, low: number, high: number): number {
@@ -100,5 +130,8 @@ export const XMM_LANES: Record<string, Helper> = {};
 
 for (const [name, expression] of Object.entries(WORDS)) {
   MMX_LANES[name] = generate(expression, 2, TOUCH);
+  XMM_LANES[`${name}_x`] = generate(expression, 4, "");
+}
+for (const [name, expression] of Object.entries(WORDS_XMM)) {
   XMM_LANES[`${name}_x`] = generate(expression, 4, "");
 }

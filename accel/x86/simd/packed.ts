@@ -14,7 +14,7 @@ function saturateU8(v: number): number {
 }
 
 /** Two words become one. */
-type Narrow = (x: number, y: number) => number;
+export type Narrow = (x: number, y: number) => number;
 
 const packBytes: Narrow = (x, y) =>
   saturate8((x << 16) >> 16) | (saturate8(x >> 16) << 8) | (saturate8((y << 16) >> 16) << 16) |
@@ -24,7 +24,8 @@ const packUnsigned: Narrow = (x, y) =>
   (saturateU8(y >> 16) << 24);
 const packWords: Narrow = (x, y) => saturate16(x) | (saturate16(y) << 16);
 
-function pack(narrow: Narrow): PackedOperation {
+/** Narrows the pairs of words at a, then those at b. */
+export function pack(narrow: Narrow): PackedOperation {
   return (R, a, b, words) => {
     if (words === 2) {
       const low = narrow(R[a], R[a + 1]);

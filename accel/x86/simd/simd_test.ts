@@ -4,6 +4,7 @@ import type { X86 } from "../cpu.ts";
 import type { Row } from "../rows.ts";
 import * as S from "../state.ts";
 import { OPERANDS, RECORDED } from "./recorded.ts";
+import { EXTENSION_HELPERS, EXTENSION_ROWS } from "./extension_rows.ts";
 import { SIMD_GUARDS, SIMD_HELPERS, SIMD_ROWS } from "./rows.ts";
 
 const { XMM0, ST0 } = S;
@@ -212,10 +213,12 @@ Deno.test("MMX and SSE raise #UD and #NM as the control registers say, and MMX p
 });
 
 Deno.test("Every SIMD row names a helper and a guard that exist, and every helper has a row", () => {
-  const named = new Set(SIMD_ROWS.map((r) => r.semantic));
-  for (const r of SIMD_ROWS) {
-    assert(r.semantic in SIMD_HELPERS, r.semantic);
+  const rows = [...SIMD_ROWS, ...EXTENSION_ROWS];
+  const helpers = { ...SIMD_HELPERS, ...EXTENSION_HELPERS };
+  const named = new Set(rows.map((r) => r.semantic));
+  for (const r of rows) {
+    assert(r.semantic in helpers, r.semantic);
     assert(r.guard === undefined || r.guard in SIMD_GUARDS, r.opcode);
   }
-  for (const name of Object.keys(SIMD_HELPERS)) assert(named.has(name), name);
+  for (const name of Object.keys(helpers)) assert(named.has(name), name);
 });

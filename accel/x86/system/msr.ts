@@ -117,7 +117,7 @@ function longModeDefinitions({ vendor, features }: CpuModel): Definition[] {
     add(KERNEL_GS_BASE, canonical);
     if (vendor === "AuthenticAMD") { for (const address of AMD_MSRS) add(address, anything); }
   }
-  if (features.has("rdtscp")) add(TSC_AUX, within(-1, 0));
+  if (features.has("rdtscp") || features.has("rdpid")) add(TSC_AUX, within(-1, 0));
   return list;
 }
 

@@ -303,6 +303,7 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
     R[S.RCX] = cpu.msrs.low(TSC_AUX);
     R[S.RCX + 1] = 0;
   },
+  rdpid: (cpu) => narrow(cpu, cpu.msrs.low(TSC_AUX)),
   rdpmc: (cpu) => {
     const R = cpu.R;
     if (cpu.model.family < 6) cpu.raise(S.UD);
@@ -363,6 +364,8 @@ export const SYSTEM_ROWS: Row[] = [
   row("0F 22 /r", "Cd,Rq", "mov_to_cr", { longOnly: true, control: true }),
   row("0F 23 /r", "Dd,Rq", "mov_to_dr", { longOnly: true, control: true }),
   row("0F 01 F8", "", "swapgs", { feature: "lm", longOnly: true, control: true }),
+  row("F3 0F C7 /7 r", "=Rq", "rdpid", { feature: "rdpid", longOnly: true }),
+  row("F3 0F C7 /7 r", "=Rd", "rdpid", { feature: "rdpid", legacyOnly: true }),
   row("F3 0F AE /0 r", "=Ry", "rdfsbase", fsgsbase),
   row("F3 0F AE /1 r", "=Ry", "rdgsbase", fsgsbase),
   row("F3 0F AE /2 r", "Ry", "wrfsbase", { ...fsgsbase, control: true }),

@@ -1,4 +1,5 @@
 /** Makes the inputs of one case of 64-bit code: like `../builder.ts`, with REX and 64-bit addresses. */
+import { vexPrefix } from "../form.ts";
 import type { Patch } from "../job.ts";
 import { hashText, Prng } from "../prng.ts";
 import { randomState } from "../state_inputs.ts";
@@ -23,6 +24,8 @@ export class Builder {
   reg: number;
   rm: number;
   opcodeReg: number;
+  /** Register in VEX.vvvv. */
+  vvvv = 0;
   immediate: bigint;
   immediate2: number;
   /** Linear address of the memory operand, or -1. */
@@ -65,6 +68,7 @@ export class Builder {
       }
       this.fx = fx;
     }
+    if (form.vex !== undefined) this.vvvv = rng.below(16);
   }
 
   /** 64 bits, often at the edges of some operand size. */
@@ -227,7 +231,8 @@ export class Builder {
       [prefixes[i], prefixes[k]] = [prefixes[k], prefixes[i]];
     }
     if (form.prefix >= 0) prefixes.push(form.prefix);
-    if (this.rex !== 0 || this.wantRex) prefixes.push(0x40 | this.rex);
+    if (form.vex !== undefined) prefixes.push(...this.vex(form.vex));
+    else if (this.rex !== 0 || this.wantRex) prefixes.push(0x40 | this.rex);
     const opcode = [...form.bytes];
     if (form.plus) opcode[opcode.length - 1] += this.opcodeReg & 7;
     const code = [...prefixes, ...opcode, ...address, ...tail];
@@ -248,6 +253,18 @@ export class Builder {
       length: code.length,
       at: this.at,
     };
+  }
+
+  /** The VEX prefix; rarely something that makes it #UD. */
+  private vex(vex: NonNullable<Variant["form"]["vex"]>): number[] {
+    const { rng } = this;
+    const bytes = vexPrefix(vex, {
+      extend: this.rex & 7,
+      vvvv: vex.vvvv ? this.vvvv : rng.chance(6) ? rng.range(1, 15) : 0,
+      wide: (this.rex & 8) !== 0,
+      length: rng.chance(4) ? 1 : 0,
+    });
+    return rng.chance(4) ? [rng.pick([0x66, 0xf2, 0xf3, 0xf0, 0x40, 0x48]), ...bytes] : bytes;
   }
 
   private immediates(): number[] {

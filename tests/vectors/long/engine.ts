@@ -63,7 +63,7 @@ export class LongVectorMachine {
   private readonly R: Int32Array;
   private tables = SYSTEM + 0x1000;
 
-  constructor(make: MakeCpu, model = "qemu64") {
+  constructor(make: MakeCpu, model = "max") {
     const host = new HostMemory(0x900000);
     this.memory = new MemoryMap(host);
     this.memory.addRam("ram", 0, 0x800000, host.allocate(0x800000));

@@ -1,5 +1,6 @@
 /** What is recorded of 64-bit code: the forms of 32-bit code that exist in it, and those that only it has. */
 import { f, type Form } from "../form.ts";
+import { EXTENSION_FORMS } from "../forms_extensions.ts";
 import { INTEGER_FORMS } from "../forms_integer.ts";
 import { SIMD_FORMS } from "../forms_simd.ts";
 import { X87_FORMS } from "../forms_x87.ts";
@@ -67,7 +68,22 @@ const ONLY_HERE: Form[] = [
   f("0F C7 /1 m", "Mdq", "cmpxchg16b", { lock: true, aligned: true }),
 ];
 
-/** All variants; names are unique, since each is a seed. */
+/** The forms of `forms_extensions.ts`: with general registers also at 64 bits. */
+const EXTENSION_VARIANTS: readonly Variant[] = EXTENSION_FORMS.flatMap((form) =>
+  variantsOf(
+    form,
+    form.sized
+      ? [16, 32, 64]
+      : /(^|,)[EG]y/.test(form.operands)
+      ? [32, 64]
+      : form.mnemonic.startsWith("pcmpestr")
+      ? [0, 64]
+      : [0],
+    form.options.cases ?? 100,
+  )
+);
+
+/** All variants but extensions'; names are unique, since each is a seed. */
 export const VARIANTS: readonly Variant[] = [
   ...INTEGER_FORMS.filter((form) =>
     !PREFIXES.test(form.opcode) && !ELSEWHERE.includes(form.mnemonic) &&
@@ -89,3 +105,9 @@ export const VARIANTS: readonly Variant[] = [
     form.memoryForm && form.options.tolerance === undefined && !APART.test(form.mnemonic)
   ).flatMap((form) => variantsOf(form, [0], 8).filter((v) => v.memory)),
 ].filter((v, i, all) => all.findIndex((o) => o.name === v.name) === i);
+
+/** The files that variants are recorded in. */
+export const LONG_GROUPS: Record<string, readonly Variant[]> = {
+  long: VARIANTS,
+  long_extensions: EXTENSION_VARIANTS,
+};

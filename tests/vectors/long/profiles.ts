@@ -1,5 +1,12 @@
 /** What instructions want of their inputs beyond random values, by mnemonic. */
 import type { Builder } from "./builder.ts";
+import {
+  bitControl,
+  EXTENSION_FORMS,
+  keepsAligned,
+  textLength,
+  vectorInputs,
+} from "../forms_extensions.ts";
 import * as M from "./machine.ts";
 
 const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RBP = 5, RSI = 6, RDI = 7, RSP = 4;
@@ -163,6 +170,27 @@ function maskMove(b: Builder): void {
   b.set(RDI, b.data());
 }
 
+/** Vector registers, the immediate, and lengths of texts. */
+function vectors(b: Builder): void {
+  const bytes = vectorInputs(b, 16);
+  if (/^pcmpestr/.test(b.variant.form.mnemonic)) {
+    const high = () => b.rng.chance(70) ? 0n : BigInt(b.rng.range(-1, 1)) << 32n;
+    b.set(RAX, BigInt(textLength(b.rng)) + high());
+    b.set(RDX, BigInt(textLength(b.rng)) + high());
+  }
+  b.immediate = BigInt(b.rng.next() & 0xff);
+  if (!b.variant.memory) return;
+  b.chooseTarget();
+  if (keepsAligned(b.variant.form)) b.target &= ~15n;
+  b.patch(b.offsetOf(b.target), bytes.subarray(0, b.memorySize));
+  b.targetPatched = true;
+}
+
+function controlled(b: Builder): void {
+  if (b.vvvv === RSP) b.vvvv = RBP;
+  b.setPart(b.vvvv, 32, BigInt(bitControl(b.rng)));
+}
+
 const strings = ["movs", "cmps", "stos", "lods", "scas"].flatMap((s) => [`${s}b`, `${s}v`]);
 
 /** Profiles by mnemonic. */
@@ -187,6 +215,12 @@ export const PROFILES: Record<string, (b: Builder) => void> = {
   cmpxchg,
   cmpxchg8b: cmpxchgPair(4),
   cmpxchg16b: cmpxchgPair(8),
+  ...Object.fromEntries(
+    EXTENSION_FORMS.filter((form) => form.options.state !== undefined)
+      .map(({ mnemonic }) => [mnemonic, vectors]),
+  ),
+  bextr: controlled,
+  bzhi: controlled,
   bsf: bitScan,
   bsr: bitScan,
   maskmovq: maskMove,

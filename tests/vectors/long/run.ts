@@ -10,7 +10,7 @@ import { hashBytes } from "../prng.ts";
 import { undefinedFlags, undefinedResult } from "../undefined_flags.ts";
 import { buildJob } from "./builder.ts";
 import { LongVectorMachine } from "./engine.ts";
-import { type Variant, VARIANTS } from "./forms.ts";
+import { LONG_GROUPS, type Variant } from "./forms.ts";
 import { encodeJob, type Job, type Result, stateWords } from "./job.ts";
 import { ARENA_SIZE, BASE_MEMORY } from "./machine.ts";
 import { ResultReader } from "./pack.ts";
@@ -124,16 +124,16 @@ function report(variant: Variant, index: number, job: Job, differences: string[]
 }
 
 /**
- * Runs all vectors of 64-bit code.
+ * Runs the vectors of 64-bit code of one group.
  *
  * @throws {Error} when the recording does not fit the inputs that are made today
  */
-export async function runLong(engine = "interp", filter = ""): Promise<Outcome[]> {
-  const recording = await readRecording(dataFile("long"));
+export async function runLong(engine: string, group: string, filter = ""): Promise<Outcome[]> {
+  const recording = await readRecording(dataFile(group));
   let machine = new LongVectorMachine(ENGINES[engine]);
   const memory = new MemoryBefore();
   const outcomes: Outcome[] = [];
-  for (const variant of VARIANTS) {
+  for (const variant of LONG_GROUPS[group]) {
     if (!variant.name.includes(filter)) continue;
     const recorded = recording.outputs.get(variant.name);
     const outcome: Outcome = { variant, failed: 0, reports: [] };
@@ -186,7 +186,10 @@ if (import.meta.main) {
     else filter = arg;
   }
   const start = performance.now();
-  const outcomes = await runLong(engine, filter);
+  const outcomes: Outcome[] = [];
+  for (const group of Object.keys(LONG_GROUPS)) {
+    outcomes.push(...await runLong(engine, group, filter));
+  }
   const bad = outcomes.filter((o) => o.failed > 0);
   for (const o of bad) {
     console.log(`${o.variant.name}: ${o.failed} of ${o.variant.cases} cases differ`);
