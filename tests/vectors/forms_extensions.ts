@@ -76,14 +76,6 @@ export function bitControl(rng: Prng): number {
     rng.below(rng.pick([34, 66, 256]));
 }
 
-/**
- * Whether a misaligned operand is left out: AMD's processors let SHA instructions have one, and SDM vol. 2 does not
- * (exceptions type 4), which the engines follow.
- */
-export function keepsAligned(form: Form): boolean {
-  return form.mnemonic.startsWith("sha");
-}
-
 /** Inputs of 32-bit code. */
 function vectors(b: Builder): void {
   const bytes = vectorInputs(b, 8);
@@ -94,7 +86,6 @@ function vectors(b: Builder): void {
   b.immediate = b.rng.next() & 0xff;
   if (!b.variant.memory) return;
   b.chooseTarget();
-  if (keepsAligned(b.variant.form)) b.target &= ~15;
   b.patch(b.target, bytes.subarray(0, b.memorySize));
   b.targetPatched = true;
 }

@@ -13,7 +13,8 @@ const sse42 = { feature: "sse4_2", guard: "sse" } as const;
 /** Operands of string comparisons need not be aligned. */
 const strings = { ...sse42, unaligned: true } as const;
 const aes = { feature: "aes", guard: "sse" } as const;
-const sha = { feature: "sha_ni", guard: "sse" } as const;
+/** Alignment is up to the vendor, and the helpers' business. */
+const sha = { feature: "sha_ni", guard: "sse", unaligned: true } as const;
 
 /** With forms for MMX and XMM registers: opcode and name. Those marked are not a function of the destination. */
 const SSSE3_PACKED: [string, string, "+" | "="][] = [

@@ -1,6 +1,6 @@
 /** The SHA extensions (SDM vol. 2, SHA1RNDS4 to SHA256MSG2; FIPS 180-4). The first word of a text is the highest. */
 import type { Helper } from "../rows.ts";
-import { XMM0 } from "../state.ts";
+import { GP, INSN_EA, SCRATCH, XMM0 } from "../state.ts";
 
 const left = (x: number, n: number) => (x << n) | (x >>> (32 - n));
 const right = (x: number, n: number) => (x >>> n) | (x << (32 - n));
@@ -18,8 +18,7 @@ const parity = (x: number, y: number, z: number) => x ^ y ^ z;
 const FUNCTIONS = [choose, parity, majority, parity];
 const CONSTANTS = [0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6];
 
-/** Helpers of this file. */
-export const SHA: Record<string, Helper> = {
+const OPERATIONS: Record<string, Helper> = {
   sha1rnds4: ({ R }, a, b, n) => {
     const f = FUNCTIONS[n & 3], k = CONSTANTS[n & 3];
     // The first of the four words comes with E added: see SHA1NEXTE.
@@ -85,3 +84,19 @@ export const SHA: Record<string, Helper> = {
     R[a + 3] += sigma1(w17);
   },
 };
+
+/**
+ * Helpers of this file. Intel's processors want a memory operand aligned as other instructions do (SDM vol. 2,
+ * exceptions type 4); AMD's, by which the vectors were recorded, take any.
+ */
+export const SHA: Record<string, Helper> = Object.fromEntries(
+  Object.entries(OPERATIONS).map(([name, operation]): [string, Helper] => [
+    name,
+    (cpu, a, b, c) => {
+      if (b === SCRATCH && (cpu.R[INSN_EA] & 15) !== 0 && cpu.model.vendor === "GenuineIntel") {
+        cpu.raise(GP, 0);
+      }
+      operation(cpu, a, b, c);
+    },
+  ]),
+);

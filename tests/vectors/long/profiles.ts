@@ -1,12 +1,6 @@
 /** What instructions want of their inputs beyond random values, by mnemonic. */
 import type { Builder } from "./builder.ts";
-import {
-  bitControl,
-  EXTENSION_FORMS,
-  keepsAligned,
-  textLength,
-  vectorInputs,
-} from "../forms_extensions.ts";
+import { bitControl, EXTENSION_FORMS, textLength, vectorInputs } from "../forms_extensions.ts";
 import * as M from "./machine.ts";
 
 const RAX = 0, RCX = 1, RDX = 2, RBX = 3, RBP = 5, RSI = 6, RDI = 7, RSP = 4;
@@ -181,7 +175,6 @@ function vectors(b: Builder): void {
   b.immediate = BigInt(b.rng.next() & 0xff);
   if (!b.variant.memory) return;
   b.chooseTarget();
-  if (keepsAligned(b.variant.form)) b.target &= ~15n;
   b.patch(b.offsetOf(b.target), bytes.subarray(0, b.memorySize));
   b.targetPatched = true;
 }
