@@ -55,7 +55,7 @@ async function guest(
 /** `uname`, the processor and the interrupts look like those of a working PC. */
 async function checkSystem(
   serial: SerialStream,
-  { arch }: BootOptions,
+  { arch, smp }: BootOptions,
   release: string | undefined,
 ): Promise<void> {
   const uname = await run(serial, "uname -a");
@@ -66,7 +66,8 @@ async function checkSystem(
   const cpuinfo = await run(serial, "cat /proc/cpuinfo");
   const field = (name: string) => new RegExp(`^${name}\\s*: (.*)$`, "m").exec(cpuinfo)?.[1] ?? "";
   check(field("processor") === "0", "there is a processor 0");
-  check(cpuinfo.match(/^processor\s*:/mg)?.length === 1, "and no other");
+  const count = cpuinfo.match(/^processor\s*:/mg)?.length;
+  check(count === smp, smp === 1 ? "and no other" : `and ${smp - 1} more`);
   check(Number(field("cpu family")) >= 4, `its family is ${field("cpu family")}`);
   const flags = field("flags").split(" ");
   check(["fpu", "tsc", "cx8"].every((flag) => flags.includes(flag)), "it has fpu, tsc and cx8");
@@ -79,15 +80,70 @@ async function checkSystem(
   check(/^7f[0-9a-f]{10}-/m.test(mapped), "its processes live above 4 GiB");
 }
 
+/** The lines of /proc/interrupts: name, counts by processor, and what follows. */
+async function interruptLines(
+  serial: SerialStream,
+): Promise<{ name: string; counts: number[]; about: string }[]> {
+  const [head, ...lines] = (await run(serial, "cat /proc/interrupts")).trimEnd().split("\n");
+  const processors = head.match(/CPU\d+/g)?.length ?? 0;
+  return lines.map((line) => {
+    const [name, ...fields] = line.trim().split(/\s+/);
+    return {
+      name: name.replace(/:$/, ""),
+      counts: fields.slice(0, processors).map(Number),
+      about: fields.slice(processors).join(" "),
+    };
+  });
+}
+
 /** How often an interrupt came, by the name of its last handler. */
 async function interrupts(serial: SerialStream): Promise<Map<string, number>> {
-  const counts = new Map<string, number>();
-  for (const line of (await run(serial, "cat /proc/interrupts")).split("\n")) {
-    const match = /^\s*\d+:\s+(\d+)\s.*\s(\S+)$/.exec(line);
+  const sums = new Map<string, number>();
+  for (const { name, counts, about } of await interruptLines(serial)) {
+    if (!/^\d+$/.test(name)) continue;
+    const handler = about.split(" ").at(-1)!;
     // Several lines may have one handler.
-    if (match !== null) counts.set(match[2], (counts.get(match[2]) ?? 0) + Number(match[1]));
+    sums.set(handler, counts.reduce((sum, count) => sum + count, sums.get(handler) ?? 0));
   }
-  return counts;
+  return sums;
+}
+
+/** All processors work, have timers of their own, and interrupt each other. */
+async function checkProcessors(serial: SerialStream, smp: number): Promise<void> {
+  if (smp === 1) return;
+  const nproc = (await run(serial, "nproc")).trim();
+  check(nproc === `${smp}`, `nproc says ${nproc}`);
+  const all = [...Array(smp).keys()];
+  // Work for each while the others wait, so that all are woken.
+  for (const i of all) {
+    const sum = await run(serial, `taskset ${(1 << i).toString(16)} seq 2000 | sha256sum`);
+    check(
+      sum.startsWith("6251e574"),
+      `processor ${i} computes`,
+    );
+  }
+  let lines = await interruptLines(serial);
+  const counts = (...names: string[]) =>
+    all.map((i) =>
+      lines.filter(({ name }) => names.includes(name)).reduce((sum, l) => sum + l.counts[i], 0)
+    );
+  // A shell that wanders through all processors and ends leaves translations behind on those before the
+  // last, unless they had something else to do meanwhile.
+  for (let round = 0; round < 5 && counts("TLB").some((count) => count === 0); round++) {
+    for (const last of all) {
+      const way = [...all.filter((i) => i !== last), last];
+      const steps = way.map((i) => `taskset -p ${(1 << i).toString(16)} $$ >/dev/null`);
+      await run(serial, `sh -c '${steps.join("; ")}'`);
+    }
+    lines = await interruptLines(serial);
+  }
+  const everywhere = (what: string, ...names: string[]) => {
+    const found = counts(...names);
+    check(found.every((count) => count > 0), `${what} on every processor: ${found.join(", ")}`);
+  };
+  everywhere("timer interrupts", "LOC");
+  everywhere("rescheduling and function call interrupts", "RES", "CAL");
+  everywhere("TLB shootdowns", "TLB");
 }
 
 /** A mebibyte of the guest's making reaches the image file unchanged, and nothing else does. */
@@ -117,7 +173,9 @@ async function checkDisk(serial: SerialStream, image: string): Promise<void> {
     "nothing else was written",
   );
   const after = await interrupts(serial);
-  check((after.get("timer") ?? 0) > 0, "the timer interrupts");
+  const lines = await interruptLines(serial);
+  const ticks = lines.find(({ name }) => name === "LOC")?.counts[0] ?? 0;
+  check((after.get("timer") ?? 0) + ticks > 0, "the timer interrupts");
   check((after.get("ttyS0") ?? 0) > 0, "the serial port interrupts");
   check(
     (after.get("ata_piix") ?? 0) > (before.get("ata_piix") ?? 0),
@@ -135,7 +193,8 @@ async function main(options: BootOptions): Promise<void> {
     console.log(`[boot] initrd ${initrd}`);
     const started = performance.now();
     await using vm = await Machine.create({
-      memory: 128 * MIB,
+      memory: options.memory,
+      processors: options.smp,
       kernel,
       initrd,
       append: options.append,
@@ -150,6 +209,7 @@ async function main(options: BootOptions): Promise<void> {
     const booted = (performance.now() - started) / 1000;
 
     await checkSystem(vm.serial, options, release);
+    await checkProcessors(vm.serial, options.smp);
     await checkDisk(vm.serial, image);
     await vm.serial.writeLine("poweroff -f");
     const exit = await vm.exited;

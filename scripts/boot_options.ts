@@ -1,5 +1,6 @@
 /** The command line of `deno task boot`. */
 import { didYouMean } from "../core/text.ts";
+import { MOST_PROCESSORS } from "../hw/boards/processors.ts";
 import { type GuestArch, LINUX_FLAVOURS, type LinuxFlavour } from "./guests/guests.ts";
 
 const ARCHES = ["i386", "amd64"] as const;
@@ -14,13 +15,17 @@ export interface BootOptions {
   initrd?: string;
   append: string;
   cpu: string;
+  /** Processors. */
+  smp: number;
+  /** With its unit. */
+  memory: string;
   help: boolean;
 }
 
 /** Text of `--help`. */
 export const BOOT_HELP =
   `Usage: deno task boot [--arch i386|amd64] [--flavour NAME] [--kernel FILE] [--initrd FILE]
-                       [--append TEXT] [--cpu MODEL]
+                       [--append TEXT] [--cpu MODEL] [--smp N] [--memory SIZE]
 
 Boots Linux to a shell, talks to it, and checks what it did. Without options it boots Debian's stock
 kernel for 32-bit PCs with an initial RAM disk of its own, fetched with apt and built where the cache
@@ -33,10 +38,12 @@ kernel for 32-bit PCs with an initial RAM disk of its own, fetched with apt and 
                  dd, sha256sum and poweroff, and see the disk as /dev/sda
   --append TEXT  the kernel's command line; default "console=ttyS0"
   --cpu MODEL    processor model with features, such as pentium3,-mtrr; default max
+  --smp N        processors, 1 (default) to 16; the guest is asked for them and for their interrupts
+  --memory SIZE  memory with its unit, such as 1G; default 128M
   --help         this text
 `;
 
-const NAMES = ["arch", "flavour", "kernel", "initrd", "append", "cpu"] as const;
+const NAMES = ["arch", "flavour", "kernel", "initrd", "append", "cpu", "smp", "memory"] as const;
 
 /**
  * Reads the command line; one dash or two.
@@ -49,6 +56,8 @@ export function parseBootOptions(args: readonly string[]): BootOptions {
     flavour: "686",
     append: "console=ttyS0",
     cpu: "max",
+    smp: 1,
+    memory: "128M",
     help: false,
   };
   let flavour: string | undefined;
@@ -76,7 +85,17 @@ export function parseBootOptions(args: readonly string[]): BootOptions {
       }
       options.arch = arch;
     } else if (known === "flavour") flavour = value;
-    else options[known] = value;
+    else if (known === "smp") {
+      options.smp = /^\d+$/.test(value) ? Number(value) : NaN;
+      if (!(options.smp >= 1 && options.smp <= MOST_PROCESSORS)) {
+        throw new Error(`--smp takes a whole number from 1 to ${MOST_PROCESSORS}, not ${value}`);
+      }
+    } else if (known === "memory") {
+      if (!/^\d+[kmg]$/i.test(value)) {
+        throw new Error(`--memory takes a size with its unit, such as 512M or 1G, not ${value}`);
+      }
+      options.memory = value;
+    } else options[known] = value;
   }
   const flavours: readonly LinuxFlavour[] = LINUX_FLAVOURS[options.arch];
   const found = flavours.find((one) => one === (flavour ?? flavours[0]));

@@ -7,6 +7,8 @@ Deno.test("parseBootOptions takes files and a command line, with one dash or two
     flavour: "686",
     append: "console=ttyS0",
     cpu: "max",
+    smp: 1,
+    memory: "128M",
     help: false,
   });
   assertEquals(
@@ -18,6 +20,8 @@ Deno.test("parseBootOptions takes files and a command line, with one dash or two
       initrd: "i",
       append: "a b=c",
       cpu: "486",
+      smp: 1,
+      memory: "128M",
       help: false,
     },
   );
@@ -32,6 +36,22 @@ Deno.test("parseBootOptions gives a 64-bit guest a 64-bit processor unless told 
   assertEquals(chosen("--arch", "amd64"), ["amd64", "max"]);
   assertEquals(chosen("--arch=amd64", "--cpu", "qemu64,-nx"), ["amd64", "qemu64,-nx"]);
   assertEquals(chosen("--cpu", "qemu64", "--arch", "i386"), ["i386", "qemu64"]);
+});
+
+Deno.test("parseBootOptions takes a number of processors and a size of memory", () => {
+  const { smp, memory } = parseBootOptions(["--smp", "4", "--memory=1G"]);
+  assertEquals([smp, memory], [4, "1G"]);
+  const refused = (...args: string[]) => assertThrows(() => parseBootOptions(args)).message;
+  for (const smp of ["0", "17", "two", "1.5"]) {
+    assertEquals(
+      refused("--smp", smp),
+      `--smp takes a whole number from 1 to 16, not ${smp}`,
+    );
+  }
+  assertEquals(
+    refused("--memory", "128"),
+    "--memory takes a size with its unit, such as 512M or 1G, not 128",
+  );
 });
 
 Deno.test("parseBootOptions takes a kernel's flavour that the architecture has", () => {
