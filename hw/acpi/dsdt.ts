@@ -1,4 +1,5 @@
 /** The differentiated system description table of the board `pc`: the devices that an operating system cannot find by itself. */
+import { HPET_BASE, HPET_SIZE } from "../hpet.ts";
 import {
   type Aml,
   and,
@@ -18,11 +19,13 @@ import {
   returns,
   scope,
   store,
+  string,
   when,
 } from "./aml.ts";
 import {
   busNumbers,
   dma,
+  fixedMemory,
   INTERRUPT_NUMBER,
   io,
   ioWindow,
@@ -55,9 +58,13 @@ export interface DsdtOptions {
   sciInterrupt: number;
   /** Interrupts that a PIRQ may be routed to. */
   pciInterrupts: readonly number[];
+  /** Number of processors. */
+  processors: number;
+  /** Whether there is an HPET. */
+  hpet: boolean;
 }
 
-const PIRQS = ["LNKA", "LNKB", "LNKC", "LNKD"];
+const PIRQS = ["LNKA", "LNKB", "LNKC", "LNKD"], SCI_LINK = "LNKS";
 /** PIRQRC registers of the PIIX3 in the configuration space of the ISA bridge, and their disable bit. */
 const PIRQRCA = 0x60, IRQ_ROUTING_DISABLE = 0x80;
 
@@ -103,20 +110,34 @@ function linkDevice(index: number, pciInterrupts: readonly number[]): Aml {
   );
 }
 
-/** _PRT: which link device each pin of each slot is wired to. */
-function routing({ southBridgeSlot, sciInterrupt }: DsdtOptions): Aml {
+/** The link device of the system control interrupt, which is wired where it is. */
+function fixedLink(interrupt: number): Aml {
+  const resource = resourceTemplate(sharedInterrupt(interrupt));
+  return device(
+    SCI_LINK,
+    name("_HID", eisaId("PNP0C0F")),
+    name("_UID", integer(0)),
+    name("_STA", integer(STA_PRESENT)),
+    name("_PRS", resource),
+    name("_CRS", resource),
+    method("_DIS", {}),
+    method("_SRS", { args: 1 }),
+  );
+}
+
+/**
+ * _PRT: which link device each pin of each slot is wired to. It holds for the 8259s and for the I/O APIC,
+ * whose inputs are the ISA interrupts of the same numbers, so that there is no need of a _PIC method.
+ */
+function routing({ southBridgeSlot }: DsdtOptions): Aml {
   const ALL_FUNCTIONS = 0xffff;
   const rows: Aml[] = [];
   for (let slot = 1; slot < 32; slot++) {
     for (let pin = 0; pin < 4; pin++) {
       const address = integer(slot * 0x10000 + ALL_FUNCTIONS);
       const sci = slot === southBridgeSlot && pin === 0;
-      const link = PIRQS[(slot - 1 + pin) & 3];
-      rows.push(
-        sci
-          ? packageOf(address, integer(pin), integer(0), integer(sciInterrupt))
-          : packageOf(address, integer(pin), path(link), integer(0)),
-      );
+      const link = sci ? SCI_LINK : PIRQS[(slot - 1 + pin) & 3];
+      rows.push(packageOf(address, integer(pin), path(link), integer(0)));
     }
   }
   return name("_PRT", packageOf(...rows));
@@ -157,6 +178,24 @@ function isaBridge(options: DsdtOptions): Aml {
   );
 }
 
+/** A processor by the number that the MADT knows it by. */
+function processor(index: number): Aml {
+  return device(
+    `CP${index.toString(16).toUpperCase().padStart(2, "0")}`,
+    name("_HID", string("ACPI0007")),
+    name("_UID", integer(index)),
+  );
+}
+
+function hpetDevice(): Aml {
+  return device(
+    "HPET",
+    name("_HID", eisaId("PNP0103")),
+    name("_UID", integer(0)),
+    name("_CRS", resourceTemplate(fixedMemory(HPET_BASE, HPET_SIZE))),
+  );
+}
+
 /** The definition block, without the table header. */
 export function dsdtBody(options: DsdtOptions): Aml {
   const { first, last } = options.pciMemory;
@@ -185,6 +224,9 @@ export function dsdtBody(options: DsdtOptions): Aml {
         isaBridge(options),
       ),
       ...PIRQS.map((_, i) => linkDevice(i, options.pciInterrupts)),
+      fixedLink(options.sciInterrupt),
+      ...(options.hpet ? [hpetDevice()] : []),
+      ...Array.from({ length: options.processors }, (_, index) => processor(index)),
     ),
   ];
 }

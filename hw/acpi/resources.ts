@@ -12,6 +12,12 @@ export function io(base: number, length: number): Aml {
   return [0x47, 1, ...littleEndian(base, 2), ...littleEndian(base, 2), 1, length];
 }
 
+/** Memory32Fixed (ReadOnly, base, length) */
+export function fixedMemory(base: number, length: number): Aml {
+  const READ_ONLY = 0;
+  return [0x86, 9, 0, READ_ONLY, ...littleEndian(base, 4), ...littleEndian(length, 4)];
+}
+
 /** IRQNoFlags () { irq }: edge-triggered, active high, exclusive. */
 export function irq(number: number): Aml {
   return [0x22, ...littleEndian(1 << number, 2)];

@@ -5,6 +5,7 @@
  */
 import { littleEndian } from "./aml.ts";
 import { dsdtBody, type DsdtOptions } from "./dsdt.ts";
+import { hpetBody, madtBody } from "./madt.ts";
 
 /** What the tables have to know of the board. */
 export interface AcpiOptions extends DsdtOptions {
@@ -19,6 +20,8 @@ export interface AcpiOptions extends DsdtOptions {
   gpeBase: number;
   /** Bytes of status and enable registers of general purpose events together. */
   gpeLength: number;
+  /** I/O APIC input of ISA interrupt 0. */
+  timerInput: number;
 }
 
 /** The two pieces that are placed apart. */
@@ -55,7 +58,13 @@ const HEADER_SIZE = 36, HEADER_CHECKSUM = 9;
 const OEM_ID = "COMPY ", OEM_TABLE_ID = "COMPYPC ", CREATOR_ID = "CMPY";
 
 /** FADT flags. */
-const WBINVD = 1 << 0, PROC_C1 = 1 << 2, SLP_BUTTON = 1 << 5, RESET_REG_SUP = 1 << 10;
+const WBINVD = 1 << 0,
+  PROC_C1 = 1 << 2,
+  SLP_BUTTON = 1 << 5,
+  RESET_REG_SUP = 1 << 10,
+  FORCE_APIC_CLUSTER_MODEL = 1 << 18;
+/** Flat logical destinations have a bit for each of so many processors. */
+const FLAT_PROCESSORS = 8;
 /** IAPC_BOOT_ARCH flags. */
 const LEGACY_DEVICES = 1 << 0, HAS_8042 = 1 << 1;
 /** Power management registers of the PIIX4, from the base in PMBA. */
@@ -112,6 +121,8 @@ function gas(base: number, bytes: number): number[] {
 function fadtBody(facs: number, dsdt: number, options: AcpiOptions): number[] {
   const DESKTOP = 1, NO_C2 = 0x0fff, NO_C3 = 0x0fff;
   const { pmBase, gpeBase: gpe, gpeLength, resetPort, resetValue } = options;
+  const flags = WBINVD | PROC_C1 | SLP_BUTTON | RESET_REG_SUP |
+    (options.processors > FLAT_PROCESSORS ? FORCE_APIC_CLUSTER_MODEL : 0);
   const u16 = (n: number): number[] => littleEndian(n, 2);
   const u32 = (n: number): number[] => littleEndian(n, 4);
   const u64 = (n: number): number[] => littleEndian(n, 8);
@@ -132,7 +143,7 @@ function fadtBody(facs: number, dsdt: number, options: AcpiOptions): number[] {
     ...[0, 0, 0, 0, CMOS_CENTURY], // 104 DUTY_OFFSET, DUTY_WIDTH, DAY_ALRM, MON_ALRM, CENTURY
     ...u16(LEGACY_DEVICES | HAS_8042), // 109 IAPC_BOOT_ARCH
     0, // 111
-    ...u32(WBINVD | PROC_C1 | SLP_BUTTON | RESET_REG_SUP), // 112 Flags
+    ...u32(flags), // 112 Flags
     ...gas(resetPort, 1), // 116 RESET_REG
     resetValue, // 128 RESET_VALUE
     ...[0, 0, 0], // 129
@@ -147,6 +158,12 @@ function fadtBody(facs: number, dsdt: number, options: AcpiOptions): number[] {
     ...gas(gpe, gpeLength), // 220
     ...gas(0, 0), // 232
   ];
+}
+
+/** WAET: Windows need not work around the PM timer of other chips, whose reads may be torn. */
+function waetBody(): number[] {
+  const ACPI_PM_TIMER_GOOD = 1 << 1;
+  return littleEndian(ACPI_PM_TIMER_GOOD, 4);
 }
 
 function facsBody(): number[] {
@@ -168,10 +185,21 @@ export function buildAcpiTables(options: AcpiOptions): AcpiTables {
   layout.pointer(fadt + 36, 4);
   layout.pointer(fadt + 40, 4);
   layout.pointer(fadt + 140, 8);
-  const rsdt = layout.table("RSDT", 1, littleEndian(fadt, 4));
-  layout.pointer(rsdt + HEADER_SIZE, 4);
-  const xsdt = layout.table("XSDT", 1, littleEndian(fadt, 8));
-  layout.pointer(xsdt + HEADER_SIZE, 8);
+  const levelInterrupts = [options.sciInterrupt, ...options.pciInterrupts];
+  levelInterrupts.sort((a, b) => a - b);
+  const listed = [
+    fadt,
+    layout.table("APIC", 1, madtBody({ ...options, levelInterrupts })),
+    ...(options.hpet ? [layout.table("HPET", 1, hpetBody())] : []),
+    layout.table("WAET", 1, waetBody()),
+  ];
+  const root = (signature: string, size: 4 | 8): number => {
+    const body = listed.flatMap((table) => littleEndian(table, size));
+    const at = layout.table(signature, 1, body);
+    listed.forEach((_, i) => layout.pointer(at + HEADER_SIZE + size * i, size));
+    return at;
+  };
+  const rsdt = root("RSDT", 4), xsdt = root("XSDT", 8);
   layout.align(16);
 
   const RSDP_SIZE = 36, ACPI_2 = 2;

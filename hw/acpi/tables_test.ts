@@ -18,6 +18,9 @@ const OPTIONS: AcpiOptions = {
   resetValue: 6,
   gpeBase: 0xafe0,
   gpeLength: 4,
+  timerInput: 2,
+  processors: 2,
+  hpet: true,
 };
 const BASE = 0xe0000;
 
@@ -26,8 +29,8 @@ function sum(bytes: Uint8Array): number {
 }
 
 /** The linked tables as an operating system walks them. */
-function walk() {
-  const { tables, rsdp } = linkAcpiTables(buildAcpiTables(OPTIONS), BASE);
+function walk(options: Partial<AcpiOptions> = {}) {
+  const { tables, rsdp } = linkAcpiTables(buildAcpiTables({ ...OPTIONS, ...options }), BASE);
   const root = new DataView(rsdp.buffer);
   const view = new DataView(tables.buffer);
   const table = (address: number) => {
@@ -40,7 +43,16 @@ function walk() {
       u64: (offset: number): number => Number(view.getBigUint64(at + offset, true)),
     };
   };
-  return { rsdp, root, table };
+  const listed = (): { [signature: string]: ReturnType<typeof table> } => {
+    const xsdt = table(Number(root.getBigUint64(24, true)));
+    return Object.fromEntries(
+      Array.from({ length: (xsdt.bytes.length - 36) / 8 }, (_, i) => {
+        const found = table(xsdt.u64(36 + 8 * i));
+        return [found.signature, found];
+      }),
+    );
+  };
+  return { rsdp, root, table, listed };
 }
 
 Deno.test("the root pointer leads to RSDT and XSDT, and both to the FADT, with right checksums", () => {
@@ -77,12 +89,82 @@ Deno.test("the FADT names the PIIX4's registers, the reset register, FACS and DS
   assertEquals([fadt.u64(152), fadt.u64(176), fadt.u64(212)], [0x600, 0x604, 0x608]);
 });
 
+Deno.test("RSDT and XSDT list the same tables, all with right checksums", () => {
+  const { root, table, listed } = walk();
+  const rsdt = table(root.getUint32(16, true));
+  const signatures = Array.from(
+    { length: (rsdt.bytes.length - 36) / 4 },
+    (_, i) => table(rsdt.u32(36 + 4 * i)).signature,
+  );
+  assertEquals(signatures, ["FACP", "APIC", "HPET", "WAET"]);
+  assertEquals(Object.keys(listed()), signatures);
+  for (const { bytes } of Object.values(listed())) assertEquals(sum(bytes), 0);
+});
+
+/** The structures in a MADT: type and the bytes behind the length. */
+function structures(bytes: Uint8Array): number[][] {
+  const list: number[][] = [];
+  for (let at = 44; at < bytes.length; at += bytes[at + 1]) {
+    list.push([bytes[at], ...bytes.subarray(at + 2, at + bytes[at + 1])]);
+  }
+  return list;
+}
+
+Deno.test("the MADT lists processors, the I/O APIC, what ISA interrupts became, and the NMI pin", () => {
+  const { APIC } = walk().listed();
+  assertEquals([APIC.u32(36), APIC.u32(40)], [0xfee00000, 1]);
+  assertEquals(structures(APIC.bytes), [
+    [0, 0, 0, 1, 0, 0, 0],
+    [0, 1, 1, 1, 0, 0, 0],
+    [1, 0, 0, 0x00, 0x00, 0xc0, 0xfe, 0, 0, 0, 0],
+    [2, 0, 0, 2, 0, 0, 0, 0, 0],
+    [2, 0, 5, 5, 0, 0, 0, 0x0d, 0],
+    [2, 0, 9, 9, 0, 0, 0, 0x0d, 0],
+    [2, 0, 10, 10, 0, 0, 0, 0x0d, 0],
+    [2, 0, 11, 11, 0, 0, 0, 0x0d, 0],
+    [4, 0xff, 0, 0, 1],
+  ]);
+});
+
+Deno.test("the HPET is described where there is one", () => {
+  const { HPET } = walk().listed();
+  assertEquals(HPET.bytes.length, 56);
+  assertEquals([HPET.u32(36), HPET.u64(44)], [0x8086a201, 0xfed00000]);
+  const without = walk({ hpet: false }).listed();
+  assertEquals(without.HPET, undefined);
+  const { root, table } = walk({ hpet: false });
+  const dsdt = table(table(table(root.getUint32(16, true)).u32(36)).u32(40));
+  assert(!String.fromCharCode(...dsdt.bytes).includes("HPET"));
+});
+
+Deno.test("more processors than flat destinations have bits force clusters", () => {
+  const CLUSTER = 1 << 18;
+  assertEquals(walk({ processors: 8 }).listed().FACP.u32(112) & CLUSTER, 0);
+  assertEquals(walk({ processors: 9 }).listed().FACP.u32(112) & CLUSTER, CLUSTER);
+});
+
 Deno.test("the DSDT is one well-formed sequence of terms that declares \\_S5 and the PCI bus", () => {
   const { root, table } = walk();
   const { bytes } = table(table(table(root.getUint32(16, true)).u32(36)).u32(40));
   const text = String.fromCharCode(...bytes);
   assert(text.includes("\x08\\_S5_\x12\x06\x04\0\0\0\0"));
-  for (const label of ["PCI0", "_PRT", "LNKA", "LNKD", "COM1", "COM2", "KBD_", "MOU_", "RTC_"]) {
+  for (
+    const label of [
+      "PCI0",
+      "_PRT",
+      "LNKA",
+      "LNKD",
+      "COM1",
+      "COM2",
+      "KBD_",
+      "MOU_",
+      "RTC_",
+      "LNKS",
+      "HPET",
+      "CP00",
+      "CP01",
+    ]
+  ) {
     assert(text.includes(label), label);
   }
   assert(!text.includes("COM3"));

@@ -9,12 +9,12 @@ import type { Clock } from "../../core/machine/clock.ts";
 import type { Cpu } from "../../core/machine/cpu.ts";
 import { ApicBus, MSI_BASE, MSI_SIZE } from "../apic_bus.ts";
 import { I8259 } from "../i8259.ts";
-import { IoApic, IOAPIC_BASE, IOAPIC_SIZE } from "../ioapic.ts";
+import { IoApic, IOAPIC_BASE, IOAPIC_PINS, IOAPIC_SIZE } from "../ioapic.ts";
 import { LOCAL_APIC_BASE, LOCAL_APIC_SIZE, LocalApic } from "../local_apic.ts";
 import { OrLine } from "./or_line.ts";
 
 /** I/O APIC input of the timer: input 0 is the 8259's in other boards, and open here. */
-export const TIMER_PIN = 2;
+export const TIMER_INPUT = 2;
 /** Local APICs lie over the window for message-signalled interrupts. */
 const LOCAL_APIC_PRIORITY = 1;
 
@@ -41,6 +41,8 @@ export class PcInterrupts {
   readonly bus: ApicBus = new ApicBus();
   /** One a processor. */
   readonly local: readonly LocalApic[];
+  /** I/O APIC inputs, which may have several sources, and ISA lines. */
+  private readonly inputs: OrLine[];
   private readonly lines: (OrLine | undefined)[];
 
   /** @param count processors of the board */
@@ -55,6 +57,10 @@ export class PcInterrupts {
     this.bus.listen(this.ioapic);
     memory.addMmio("ioapic", IOAPIC_BASE, IOAPIC_SIZE, this.ioapic.registers, { sizes: [4] });
     memory.addMmio("msi", MSI_BASE, MSI_SIZE, this.bus.messages, { sizes: [4] });
+    this.inputs = Array.from(
+      { length: IOAPIC_PINS },
+      (_, pin) => new OrLine(this.ioapic.pin(pin)),
+    );
     this.lines = Array.from(
       { length: 16 },
       (_, irq) => hasLine(irq) ? this.line(irq) : undefined,
@@ -62,10 +68,10 @@ export class PcInterrupts {
   }
 
   private line(irq: number): OrLine {
-    const pic = this.pic.irq(irq), ioapic = this.ioapic.pin(irq === 0 ? TIMER_PIN : irq);
+    const pic = this.pic.irq(irq), input = this.input(irq === 0 ? TIMER_INPUT : irq);
     return new OrLine((level) => {
       pic(level);
-      ioapic(level);
+      input(level);
     });
   }
 
@@ -107,6 +113,11 @@ export class PcInterrupts {
   /** One more output on the line of an ISA interrupt; undefined for a number without one. */
   source(irq: number): Wire | undefined {
     return hasLine(irq) ? this.lines[irq]!.source() : undefined;
+  }
+
+  /** One more output on an I/O APIC input, 0 to 23, that the 8259s do not see. */
+  input(pin: number): Wire {
+    return this.inputs[pin].source();
   }
 
   /** A non-maskable interrupt from the board, for all processors that listen to their LINT1. */

@@ -20,6 +20,7 @@ import {
 } from "../boot/plan.ts";
 import { checkFirmware, checkOptionRom, mapFirmware, placeRom } from "../firmware.ts";
 import { FwCfg } from "../fw_cfg.ts";
+import { Hpet, HPET_BASE, HPET_SIZE } from "../hpet.ts";
 import { I440fx } from "../i440fx.ts";
 import { I8042 } from "../i8042.ts";
 import { I8237 } from "../i8237.ts";
@@ -45,8 +46,9 @@ import { addDisplay, displayMemory, planDisplay } from "./display.ts";
 import { type PcDrive, placeDrives } from "./drives.ts";
 import { BoardError } from "./errors.ts";
 import { addFirmwareItems } from "./firmware_items.ts";
-import { PcInterrupts } from "./interrupts.ts";
 import { addFlash, type PcFlash, placeFlash } from "./flash.ts";
+import { GatedLine } from "./gated_line.ts";
+import { PcInterrupts, TIMER_INPUT } from "./interrupts.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
 import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
@@ -88,6 +90,8 @@ export interface PcOptions {
   debugcon?: (byte: number) => void;
   /** Date and time of the real-time clock at power-on, in milliseconds since 1970. */
   start?: number;
+  /** Whether it has an HPET. Default true. */
+  hpet?: boolean;
   /** Hears of failing drive backends; the guest sees error bits only. */
   onDriveError?: (error: BlockError) => void;
 }
@@ -168,7 +172,8 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const interrupt = (irq: number): Wire => interrupts.source(irq)!;
 
   // Timer and speaker
-  const pit = new I8254({ clock, irq: interrupt(0) });
+  const timerLine = new GatedLine(interrupt(0)), rtcLine = new GatedLine(interrupt(8));
+  const pit = new I8254({ clock, irq: timerLine.source });
   ports.claim("pit", 0x40, 4, pit.registers);
   const speaker = new PcSpeaker({
     clock,
@@ -176,6 +181,19 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     out2: () => pit.out(2),
   });
   ports.claim("speaker", 0x61, 1, speaker.register);
+
+  const hpet = options.hpet === false ? undefined : new Hpet({
+    clock,
+    isa: [interrupt(0), interrupt(8)],
+    input2: interrupts.input(2),
+    replaces: (level) => {
+      timerLine.disconnect(level);
+      rtcLine.disconnect(level);
+    },
+  });
+  if (hpet !== undefined) {
+    memory.addMmio("hpet", HPET_BASE, HPET_SIZE, hpet.registers, { sizes: [4] });
+  }
 
   // DMA
   const dma = new I8237({
@@ -189,7 +207,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   ports.claim("dma pages", 0x81, 15, dma.pages);
 
   // Clock and CMOS memory
-  const rtc = new Mc146818({ clock, irq: interrupt(8) }, { start: options.start });
+  const rtc = new Mc146818({ clock, irq: rtcLine.source }, { start: options.start });
   ports.claim("rtc", 0x70, 2, rtc.registers);
 
   // Keyboard, mouse, and resets: the processor alone where firmware says how to go on, else everything
@@ -309,6 +327,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   // what they were.
   const chips: Chip[] = [
     pit,
+    ...(hpet === undefined ? [] : [hpet]),
     speaker,
     dma,
     rtc,
@@ -350,6 +369,9 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     smiCommand: APM_PORTS,
     acpiEnable: 0xf1,
     acpiDisable: 0xf0,
+    timerInput: TIMER_INPUT,
+    processors: processors.count,
+    hpet: hpet !== undefined,
   });
   const otherRoms = optionRoms.filter((image) => image !== display?.rom);
   addFirmwareItems(fwCfg, {

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { ApicBus, MSI_SIZE } from "../../hw/apic_bus.ts";
 import { MemoryDevice } from "../../core/block/memory_device.ts";
 import { Debugcon } from "../../hw/debugcon.ts";
+import { Hpet, HPET_SIZE } from "../../hw/hpet.ts";
 import { I8042 } from "../../hw/i8042.ts";
 import { I8237 } from "../../hw/i8237.ts";
 import { I8254 } from "../../hw/i8254.ts";
@@ -101,6 +102,36 @@ conformance({
       ],
       invariants: () =>
         apics.forEach((apic, i) => assertEquals(bench.levels.get(`intr${i}`) ?? false, apic.intr)),
+    };
+  },
+});
+
+conformance({
+  name: "Hpet",
+  create(bench) {
+    const hpet = new Hpet({
+      clock: bench.clock,
+      isa: [bench.wire("irq0"), bench.wire("irq8")],
+      input2: bench.wire("input2"),
+      replaces: bench.wire("replaces"),
+    });
+    return {
+      chips: [hpet],
+      spaces: [{ name: "registers", access: hpet.registers, count: HPET_SIZE, sizes: [4] }],
+      events: [
+        (random) => hpet.registers.write(0x10, 4, random.int(4)),
+        (random) => hpet.registers.write(0x20, 4, random.int(8)),
+        // Near matches, which random comparators seldom are.
+        (random) => {
+          const timer = 0x100 + 0x20 * random.int(3);
+          hpet.registers.write(timer, 4, random.int(0x200) | (random.bool() ? 0x400 : 0));
+          const soon = hpet.registers.read(0xf0, 4) + random.int(100_000);
+          hpet.registers.write(timer + 8, 4, soon >>> 0);
+          hpet.registers.write(timer + 12, 4, hpet.registers.read(0xf4, 4));
+          hpet.registers.write(timer + 8, 4, 1 + random.int(10_000));
+        },
+        (random) => hpet.registers.read(random.pick([0xf0, 0xf4, 0x108, 0x128, 0x148]), 4),
+      ],
     };
   },
 });
