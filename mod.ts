@@ -176,6 +176,8 @@ export interface MachineOptions extends MachineSettings {
   cpu?: string;
   /** How many processors there are, 1 (default) to 16. They take turns by instruction count; time is the sum of their instructions. */
   processors?: number;
+  /** Whether the board has an HPET. Default true. */
+  hpet?: boolean;
   /** The engine. `interp` is the only one: an interpreter. */
   accel?: "interp";
   /** A system ROM such as SeaBIOS's `bios-256k.bin`. */
@@ -223,6 +225,7 @@ const OPTIONS: Record<keyof MachineOptions, Kind> = {
   memory: "any",
   cpu: "text",
   processors: "any",
+  hpet: "boolean",
   accel: "any",
   firmware: "any",
   flash: "list",
@@ -541,6 +544,7 @@ export class Machine extends BoardMachine {
       const board = await createPc({
         cpu,
         processors: options.processors,
+        hpet: options.hpet,
         clock: new VirtualClock(icountShift),
         memory,
         firmware: rom,

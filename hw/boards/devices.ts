@@ -78,6 +78,7 @@ export const DEVICES: readonly DeviceModel[] = [
     properties: [{ name: "vgamem_mb", about: "video memory in MiB", default: "16" }],
   },
   onBoard("fw_cfg", "interface by which firmware asks about the board, ports 0x510 to 0x51b"),
+  onBoard("hpet", "high precision event timers, memory at 0xfed00000, unless switched off"),
   onBoard("i440FX", "host bridge, PCI 00:00.0"),
   onBoard("i8042", "keyboard controller with PS/2 keyboard and mouse, ports 0x60 and 0x64"),
   onBoard("i8237", "two DMA controllers, ports 0x00, 0x80 and 0xc0"),

@@ -326,3 +326,36 @@ for (const [what, options, type, message] of REFUSED) {
     assert(error instanceof type, `${error}`);
   });
 }
+
+Deno.test("a board has an HPET unless it is to have none", async () => {
+  const id = async (options: Partial<PcOptions>) =>
+    (await bench(options)).board.memory.read(0xfed00000, 4);
+  assertEquals(await id({}), 0x8086a201);
+  assertEquals(await id({ hpet: false }), 0xffffffff);
+});
+
+Deno.test("the HPET takes the timer's line over in legacy replacement mode", async () => {
+  const asks = async (configuration: number) => {
+    const { board, write, read } = await bench();
+    board.memory.write(0xfed00010, 4, configuration);
+    // Mode 0 of the 8254: its output rises at the end of the count.
+    write(0x43, 0x30);
+    write(0x40, 1);
+    write(0x40, 0);
+    board.clock.skipTo(board.clock.now() + 1_000_000);
+    board.clock.fireDue();
+    write(0x20, 0x0a);
+    return (read(0x20) & 1) !== 0;
+  };
+  assertEquals([await asks(1), await asks(3)], [true, false]);
+});
+
+Deno.test("a message-signalled interrupt is a write to memory", async () => {
+  const { board, cpu } = await bench();
+  board.memory.write(0xfee000f0, 4, 0x1ff);
+  board.memory.write(0xfee00000, 4, 0x41);
+  assertEquals(cpu.intr, true);
+  assertEquals(board.memory.read(0xfee00220, 4), 1 << 1);
+  board.memory.write(0xfee00080, 4, 0xf0);
+  assertEquals(cpu.intr, false);
+});

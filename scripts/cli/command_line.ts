@@ -56,6 +56,8 @@ export interface Configuration {
   cpu: string;
   /** Default 1. */
   processors?: number;
+  /** Whether the board has an HPET. */
+  hpet?: boolean;
   accel: string;
   kernel?: string;
   initrd?: string;
@@ -356,8 +358,8 @@ function optionTable(): Option[] {
   return [
     {
       names: ["machine", "M"],
-      argument: "pc",
-      help: "board; there is one, a PC with i440FX and PIIX3",
+      argument: "pc[,hpet=off]",
+      help: "board; there is one, a PC with i440FX and PIIX3; without its HPET",
       apply(draft, value, option) {
         if (value === "help" || value === "?") {
           return listing(draft, ["Boards:", "  pc  PC with i440FX and PIIX3 (default)"]);
@@ -367,8 +369,14 @@ function optionTable(): Option[] {
         choice(option, "board ", type, ["pc"]);
         const accel = suboptions.take("accel");
         if (accel !== undefined) draft.accel = choice(option, "engine ", accel, ENGINE_NAMES);
-        suboptions.finish(["type", "accel"]);
+        draft.hpet = suboptions.takeBoolean("hpet") ?? draft.hpet;
+        suboptions.finish(["type", "accel", "hpet"]);
       },
+    },
+    {
+      names: ["no-hpet"],
+      help: "leave the HPET out; as -machine hpet=off",
+      apply: (draft) => void (draft.hpet = false),
     },
     {
       names: ["m"],

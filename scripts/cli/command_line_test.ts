@@ -270,3 +270,11 @@ Deno.test("flash chips are drives on if=pflash, or short -pflash", () => {
     "-bios and flash chips make no sense together: the machine starts from one of them",
   );
 });
+
+Deno.test("the HPET can be left out, in QEMU's two ways", () => {
+  assertEquals(parse().hpet, undefined);
+  assertEquals(parse("-no-hpet").hpet, false);
+  assertEquals(parse("-machine", "pc,hpet=off").hpet, false);
+  assertEquals(parse("-M", "hpet=on").hpet, true);
+  refused(["-M", "pc,hpet=maybe"], '-M: hpet is on or off, not "maybe"');
+});

@@ -96,6 +96,7 @@ export async function machineOptions(config: Configuration): Promise<MachineOpti
     memory: config.memory,
     cpu: config.cpu,
     processors: config.processors,
+    hpet: config.hpet,
     accel: config.accel as MachineOptions["accel"],
     drives: config.drives.map(({ file, media, index, id, readOnly, snapshot, detached }) => ({
       file,
