@@ -278,7 +278,7 @@ export function parseCpuModel(text: string): CpuModel {
 function withLeaves(model: CpuModel): CpuModel {
   let { maxLeaf, maxExtendedLeaf } = model;
   for (const feature of model.features) {
-    const leaf = leafOf(FEATURES[feature][0]);
+    const leaf = feature === "xsave" ? 0xd : leafOf(FEATURES[feature][0]);
     if (leaf < 0x80000000) maxLeaf = Math.max(maxLeaf, leaf);
     // With any of the extended features come the sizes of addresses.
     else maxExtendedLeaf = 0x80000008;

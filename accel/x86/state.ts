@@ -66,6 +66,10 @@ export const FCW = 128, FSW = 129, FTAG = 130;
 /** Last x87 instruction: opcode (11 bits), its offset and selector, its operand's offset and selector. */
 export const FOP = 131, FIP = 132, FCS = 133, FDP = 134, FDS = 135;
 export const MXCSR = 136;
+/** High halves of FIP and FDP, zero outside 64-bit mode. */
+export const FIP_HI = 137, FDP_HI = 138;
+/** XCR0, low half: the state components that XSAVE and its kin are about. */
+export const XCR0 = 139;
 /** Physical x87 register n: significand low, high, then sign and exponent (16 bits), then padding. MMX register n is the first two. */
 export const ST0 = 140;
 /** XMM register n: 4 words at `XMM0 + 4 * n`, n 0 to 15. Aligned to 16 bytes within the buffer. */

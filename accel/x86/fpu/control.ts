@@ -21,12 +21,8 @@ export function initialize(cpu: X86): void {
   const R = cpu.R;
   R[FCW] = 0x37f;
   R[FTAG] = 0;
-  R[FOP] =
-    R[FIP] =
-    R[FCS] =
-    R[FDP] =
-    R[FDS] =
-      0;
+  R.fill(0, FOP, FDS + 1);
+  R[S.FIP_HI] = R[S.FDP_HI] = 0;
   R[FSW] &= K.ES_B;
   K.summarize(cpu);
 }
@@ -139,17 +135,16 @@ function restoreAll(cpu: X86): void {
   }
 }
 
-/** FXSAVE. What the format leaves out stays as it was in memory. */
-function fxsave(cpu: X86): void {
-  const R = cpu.R;
-  if ((R[S.INSN_EA] & 15) !== 0) cpu.raise(S.GP, 0);
-  const at = SCRATCH;
+/** Puts the x87 part of FXSAVE's image into SCRATCH: bytes 0 to 23 and 32 to 159. */
+export function putX87(cpu: X86): void {
+  const R = cpu.R, at = SCRATCH, wide = cpu.operandSize === 64;
   R[at] = (R[FCW] & 0xffff) | (R[FSW] << 16);
   R[at + 1] = (R[FTAG] & 0xff) | ((R[FOP] & 0x7ff) << 16);
   R[at + 2] = R[FIP];
-  R[at + 3] = R[FCS] & 0xffff;
+  // With REX.W pointers have 64 bits and no selectors.
+  R[at + 3] = wide ? R[S.FIP_HI] : R[FCS] & 0xffff;
   R[at + 4] = R[FDP];
-  R[at + 5] = R[FDS] & 0xffff;
+  R[at + 5] = wide ? R[S.FDP_HI] : R[FDS] & 0xffff;
   for (let i = 0; i < 8; i++) {
     const from = K.st(R, i), to = at + 8 + 4 * i;
     R[to] = R[from];
@@ -157,6 +152,34 @@ function fxsave(cpu: X86): void {
     R[to + 2] = R[from + 2] & 0xffff;
     R[to + 3] = 0;
   }
+}
+
+/** Takes the x87 part of FXSAVE's image from SCRATCH. */
+export function getX87(cpu: X86): void {
+  const R = cpu.R, at = SCRATCH, wide = cpu.operandSize === 64;
+  setControl(cpu, R[at]);
+  setStatus(cpu, R[at] >>> 16);
+  R[FTAG] = R[at + 1] & 0xff;
+  R[FOP] = (R[at + 1] >>> 16) & 0x7ff;
+  R[FIP] = R[at + 2];
+  R[FCS] = wide ? 0 : R[at + 3] & 0xffff;
+  R[S.FIP_HI] = wide ? R[at + 3] : 0;
+  R[FDP] = R[at + 4];
+  R[FDS] = wide ? 0 : R[at + 5] & 0xffff;
+  R[S.FDP_HI] = wide ? R[at + 5] : 0;
+  for (let i = 0; i < 8; i++) {
+    const to = K.st(R, i), from = at + 8 + 4 * i;
+    R[to] = R[from];
+    R[to + 1] = R[from + 1];
+    R[to + 2] = R[from + 2] & 0xffff;
+  }
+}
+
+/** FXSAVE. What the format leaves out stays as it was in memory. */
+function fxsave(cpu: X86): void {
+  const R = cpu.R, at = SCRATCH;
+  if ((R[S.INSN_EA] & 15) !== 0) cpu.raise(S.GP, 0);
+  putX87(cpu);
   if (!cpu.model.features.has("sse")) return;
   R[at + 6] = R[S.MXCSR];
   R[at + 7] = MXCSR_MASK;
@@ -170,20 +193,7 @@ function fxrstor(cpu: X86): void {
   if ((R[S.INSN_EA] & 15) !== 0) cpu.raise(S.GP, 0);
   const sse = cpu.model.features.has("sse"), xmm = (R[S.CR4] & S.CR4_OSFXSR) !== 0;
   if (sse && (R[at + 6] & ~MXCSR_MASK) !== 0) cpu.raise(S.GP, 0);
-  setControl(cpu, R[at]);
-  setStatus(cpu, R[at] >>> 16);
-  R[FTAG] = R[at + 1] & 0xff;
-  R[FOP] = (R[at + 1] >>> 16) & 0x7ff;
-  R[FIP] = R[at + 2];
-  R[FCS] = R[at + 3] & 0xffff;
-  R[FDP] = R[at + 4];
-  R[FDS] = R[at + 5] & 0xffff;
-  for (let i = 0; i < 8; i++) {
-    const to = K.st(R, i), from = at + 8 + 4 * i;
-    R[to] = R[from];
-    R[to + 1] = R[from + 1];
-    R[to + 2] = R[from + 2] & 0xffff;
-  }
+  getX87(cpu);
   if (!sse) return;
   R[S.MXCSR] = R[at + 6];
   if (!xmm) return;

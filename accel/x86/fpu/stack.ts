@@ -25,6 +25,7 @@ export function note(cpu: X86): void {
   const R = cpu.R;
   R[S.FOP] = R[S.INSN_FOP];
   R[S.FIP] = R[S.INSN_IP];
+  R[S.FIP_HI] = R[S.INSN_IP_HI];
   R[S.FCS] = R[S.SEG_SEL + S.CS];
 }
 
@@ -32,7 +33,15 @@ export function note(cpu: X86): void {
 export function noteOperand(cpu: X86): void {
   note(cpu);
   const R = cpu.R, segment = R[S.INSN_SEG];
-  R[S.FDP] = R[S.INSN_EA] - R[S.SEG_BASE + segment];
+  if (R[S.LONG] !== 0) {
+    const based = segment === S.FS || segment === S.GS;
+    const low = based ? R[S.SEG_BASE + segment] : 0, high = based ? R[S.SEG_BASE_HI + segment] : 0;
+    R[S.FDP_HI] = R[S.INSN_EA_HI] - high - ((R[S.INSN_EA] >>> 0) < (low >>> 0) ? 1 : 0);
+    R[S.FDP] = R[S.INSN_EA] - low;
+  } else {
+    R[S.FDP] = R[S.INSN_EA] - R[S.SEG_BASE + segment];
+    R[S.FDP_HI] = 0;
+  }
   R[S.FDS] = R[S.SEG_SEL + segment];
 }
 

@@ -23,6 +23,7 @@ const CR4_FEATURES: [Feature, number][] = [
   ["fsgsbase", S.CR4_FSGSBASE],
   ["smep", S.CR4_SMEP],
   ["smap", S.CR4_SMAP],
+  ["xsave", S.CR4_OSXSAVE],
 ];
 
 /** The bits of CR4 that a model has; with none there is no CR4. */

@@ -1,6 +1,7 @@
 /** What CPUID answers (SDM vol. 2, CPUID; AMD64 manual vol. 3, appendix E). */
 import { FEATURE_NAMES, FEATURES, type FeatureWord } from "../features.ts";
 import { type CpuModel, signature } from "../models.ts";
+import { AREA_BYTES, COMPONENTS } from "./xsave.ts";
 
 /** What an answer depends on besides the model. */
 export interface Circumstances {
@@ -10,6 +11,8 @@ export interface Circumstances {
   count?: number;
   /** IA32_APIC_BASE bit 11; without it there is no local APIC to be seen. */
   apicEnabled?: boolean;
+  /** CR4.OSXSAVE. */
+  osxsave?: boolean;
 }
 
 /** EAX, EBX, ECX and EDX. */
@@ -20,7 +23,7 @@ const EXTENDED = 0x80000000, HYPERVISOR = 0x40000000;
 const HTT = 1 << 28;
 /** Leaf 80000001h: ECX says that these are cores, not threads. */
 const CMP_LEGACY = 1 << 1;
-const APIC = 1 << 9;
+const APIC = 1 << 9, OSXSAVE = 1 << 27;
 /** Bits of leaf 1 that AMD's processors repeat in leaf 80000001h. */
 const AMD_REPEATED = 0x0183f3ff;
 /** Says who emulates, in leaf 40000000h. */
@@ -86,7 +89,10 @@ function topology(subleaf: number, index: number, count: number): Answer {
   return [0, 0, subleaf & 0xff, index];
 }
 
-function basicFeatures(model: CpuModel, { index, count, apicEnabled }: Required<Circumstances>) {
+function basicFeatures(
+  model: CpuModel,
+  { index, count, apicEnabled, osxsave }: Required<Circumstances>,
+) {
   let edx = featureWord(model, "1.edx");
   if (!apicEnabled) edx &= ~APIC;
   if (count > 1) edx |= HTT;
@@ -96,7 +102,7 @@ function basicFeatures(model: CpuModel, { index, count, apicEnabled }: Required<
   return [
     signature(model),
     line | logical | (model.features.has("apic") ? index << 24 : 0),
-    featureWord(model, "1.ecx"),
+    featureWord(model, "1.ecx") | (osxsave ? OSXSAVE : 0),
     edx,
   ] as Answer;
 }
@@ -143,6 +149,14 @@ function extended(model: CpuModel, leaf: number, count: number): Answer {
   }
 }
 
+/** Leaf 0Dh: what XSAVE saves, and how. The size is that of the two components that are always there. */
+function stateComponents(model: CpuModel, subleaf: number): Answer {
+  if (!model.features.has("xsave") || subleaf >>> 0 > 1) return [0, 0, 0, 0];
+  if (subleaf === 0) return [COMPONENTS, AREA_BYTES, AREA_BYTES, 0];
+  const kinds = featureWord(model, "d1.eax");
+  return [kinds, model.features.has("xsavec") ? AREA_BYTES : 0, 0, 0];
+}
+
 function vendorWords({ vendor }: CpuModel): [number, number, number] {
   return [characters(vendor, 0), characters(vendor, 8), characters(vendor, 4)];
 }
@@ -152,7 +166,7 @@ export function cpuid(
   model: CpuModel,
   leaf: number,
   subleaf: number,
-  { index = 0, count = 1, apicEnabled = true }: Circumstances = {},
+  { index = 0, count = 1, apicEnabled = true, osxsave = false }: Circumstances = {},
 ): Answer {
   leaf >>>= 0;
   if (leaf >= EXTENDED && leaf <= model.maxExtendedLeaf) return extended(model, leaf, count);
@@ -168,7 +182,7 @@ export function cpuid(
     case 0:
       return [model.maxLeaf, ...vendorWords(model)];
     case 1:
-      return basicFeatures(model, { index, count, apicEnabled });
+      return basicFeatures(model, { index, count, apicEnabled, osxsave });
     case 2:
       return cacheDescriptors(model);
     case 4:
@@ -186,6 +200,8 @@ export function cpuid(
         : [0, 0, 0, 0];
     case 0xb:
       return topology(subleaf, index, count);
+    case 0xd:
+      return stateComponents(model, subleaf);
     default:
       return [0, 0, 0, 0];
   }

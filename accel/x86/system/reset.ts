@@ -70,6 +70,7 @@ export function resetState(cpu: X86): void {
   R[S.FCW] = 0x37f;
   R[S.FTAG] = 0;
   R[S.MXCSR] = 0x1f80;
+  R[S.XCR0] = 1;
   cpu.msrs.reset();
   park(cpu);
 }

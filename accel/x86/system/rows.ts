@@ -23,6 +23,7 @@ import {
   storeTable,
   verify,
 } from "./tables.ts";
+import { XSAVE_GUARDS, XSAVE_HELPERS } from "./xsave.ts";
 import { farCall, farJump, farReturn, interruptReturn } from "./transfers.ts";
 
 function requireRing0(cpu: X86): void {
@@ -157,6 +158,8 @@ function setAccess(cpu: X86, flag: number): void {
   R[S.EFLAGS] = (R[S.EFLAGS] & ~S.AC) | flag;
   updateAlignment(cpu);
 }
+
+const xsave = { guard: "xsave" };
 
 /** Performance counters that RDPMC can name. */
 const COUNTERS = 2, FIRST_COUNTER_MSR = 0xc1;
@@ -314,7 +317,12 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
   cpuid: (cpu) => {
     const R = cpu.R;
     const { index, count } = cpu.bus;
-    const circumstances = { index, count, apicEnabled: cpu.msrs.apicEnabled };
+    const circumstances = {
+      index,
+      count,
+      apicEnabled: cpu.msrs.apicEnabled,
+      osxsave: (R[S.CR4] & S.CR4_OSXSAVE) !== 0,
+    };
     const [eax, ebx, ecx, edx] = cpuid(cpu.model, R[S.RAX], R[S.RCX], circumstances);
     R[S.RAX] = eax;
     R[S.RBX] = ebx;
@@ -336,11 +344,14 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
   out_byte_dx: (cpu, port, value) => output(cpu, port, 1, value),
   out_dx: (cpu, port, value) => output(cpu, port, width(cpu), value),
 
+  ...XSAVE_HELPERS,
+
   ud: (cpu) => cpu.raise(S.UD),
 };
 
 /** Checks that precede the operands: privilege comes before a fault on the operand in memory. */
 export const SYSTEM_GUARDS: Record<string, Guard> = {
+  ...XSAVE_GUARDS,
   ring0: requireRing0,
   umip: (cpu) => {
     const R = cpu.R;
@@ -437,6 +448,12 @@ export const SYSTEM_ROWS: Row[] = [
   row("0F 01 F9", "", "rdtscp", { feature: "rdtscp" }),
   row("NP 0F 01 CB", "", "stac", { feature: "smap" }),
   row("NP 0F 01 CA", "", "clac", { feature: "smap" }),
+  row("NP 0F AE /4 m", "M", "xsave", { feature: "xsave", ...xsave }),
+  row("NP 0F AE /5 m", "M", "xrstor", { feature: "xsave", ...xsave }),
+  row("NP 0F AE /6 m", "M", "xsaveopt", { feature: "xsaveopt", ...xsave }),
+  row("NP 0F C7 /4 m", "M", "xsavec", { feature: "xsavec", ...xsave }),
+  row("NP 0F 01 D0", "", "xgetbv", { feature: "xsave", guard: "osxsave" }),
+  row("NP 0F 01 D1", "", "xsetbv", { feature: "xsave", guard: "osxsave" }),
   row("0F 02 /r", "+Gv,Ew", "lar", protectedOnly),
   row("0F 03 /r", "+Gv,Ew", "lsl", protectedOnly),
   row("0F 06", "", "clts", control),
