@@ -266,15 +266,16 @@ export class Interpreter implements Cpu {
   /** One instruction with breakpoints and single-step traps around it. */
   private debugStep(): void {
     const { R, x86 } = this;
-    const linear = (R[S.SEG_BASE + S.CS] + R[S.RIP]) | 0;
+    const long = R[S.LONG] !== 0, from = R[S.RIP], fromHigh = R[S.RIP + 1];
+    const linear = long ? fromHigh * 0x100000000 + (from >>> 0) : (R[S.SEG_BASE + S.CS] + from) | 0;
     if (checkInstructionBreakpoint(x86, linear)) {
       this.left--;
       return;
     }
     R[S.SHADOW] = 0;
-    const from = R[S.RIP];
     if (this.execute(1)) {
-      afterInstruction(x86, x86.repeat !== 0 && R[S.RIP] === from && R[S.INSN_IP] === from);
+      const still = R[S.RIP] === from && (!long || R[S.RIP + 1] === fromHigh);
+      afterInstruction(x86, x86.repeat !== 0 && still && R[S.INSN_IP] === from);
     }
   }
 
@@ -552,6 +553,8 @@ export class Interpreter implements Cpu {
     const registers: CpuRegisters = {};
     const wide = (at: number) =>
       BigInt.asUintN(64, (BigInt(R[at + 1]) << 32n) | BigInt(R[at] >>> 0));
+    const wideSegment = (n: number) =>
+      BigInt.asUintN(64, (BigInt(R[S.SEG_BASE_HI + n]) << 32n) | BigInt(R[S.SEG_BASE + n] >>> 0));
     const names = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
     if (this.x86.longActive) {
       names.forEach((name, n) => registers[`r${name}`] = wide(n * 2));
@@ -569,7 +572,10 @@ export class Interpreter implements Cpu {
     if (this.x86.longActive) {
       registers.cr2 = wide(S.CR2);
       registers.cr3 = wide(S.CR3);
+      registers.cr8 = this.x86.bus.apic?.taskPriority ?? R[S.CR8];
       registers.efer = R[S.EFER] >>> 0;
+      registers.fs_base = wideSegment(S.FS);
+      registers.gs_base = wideSegment(S.GS);
     } else {
       registers.cr2 = R[S.CR2] >>> 0;
       registers.cr3 = R[S.CR3] >>> 0;

@@ -24,6 +24,7 @@ const CR4_FEATURES: [Feature, number][] = [
   ["smep", S.CR4_SMEP],
   ["smap", S.CR4_SMAP],
   ["xsave", S.CR4_OSXSAVE],
+  ["pcid", S.CR4_PCIDE],
 ];
 
 /** The bits of CR4 that a model has; with none there is no CR4. */
@@ -96,8 +97,8 @@ function flushAll(cpu: X86): void {
 function checkLongSwitch(cpu: X86, paging: boolean): void {
   const R = cpu.R;
   if (!paging) {
-    // 64-bit code cannot turn paging off under itself.
-    if (R[S.LONG] !== 0) cpu.raise(S.GP, 0);
+    // 64-bit code cannot turn paging off under itself, nor can code that uses PCIDs.
+    if (R[S.LONG] !== 0 || (R[S.CR4] & S.CR4_PCIDE) !== 0) cpu.raise(S.GP, 0);
     return;
   }
   if ((R[S.EFER] & S.EFER_LME) === 0) return;
@@ -133,11 +134,20 @@ export function writeCr0(cpu: X86, value: number): void {
 
 /** Bits 63:40 of CR3: MAXPHYADDR is 40. */
 const CR3_RESERVED_HIGH = ~0xff;
+/** Bit 63 of what is written to CR3: the translations of the PCID are to be kept. */
+const CR3_NO_FLUSH = 1 << 31;
+/** The PCID in CR3. */
+const CR3_PCID = 0xfff;
 
-/** Writes CR3: with PAE the four PDPTEs must be valid, in long mode there are no bits above the physical address. */
+/**
+ * Writes CR3: with PAE the four PDPTEs must be valid, in long mode there are no bits above the physical
+ * address. Translations are not kept by PCID, so all but global ones go, which is always allowed (SDM vol.
+ * 3, 4.10.4.1).
+ */
 export function writeCr3(cpu: X86, value: number, high = 0): void {
   const R = cpu.R;
   if (usesPdptes(cpu, R[S.CR0], R[S.CR4]) && !cpu.mmu.loadPdptes(value)) cpu.raise(S.GP, 0);
+  if ((R[S.CR4] & S.CR4_PCIDE) !== 0) high &= ~CR3_NO_FLUSH;
   if ((high & CR3_RESERVED_HIGH) !== 0) cpu.raise(S.GP, 0);
   R[S.CR3] = value;
   R[S.CR3 + 1] = high;
@@ -151,6 +161,10 @@ export function writeCr4(cpu: X86, value: number): void {
   if ((value & ~cr4Bits(cpu)) !== 0) cpu.raise(S.GP, 0);
   const changed = value ^ R[S.CR4];
   const paging = S.CR4_PAE | S.CR4_PSE | S.CR4_PGE | S.CR4_SMEP | S.CR4_SMAP;
+  // PCIDs come in long mode only, and with PCID 0 (SDM vol. 3, 4.10.1).
+  if (
+    (changed & value & S.CR4_PCIDE) !== 0 && (!cpu.longActive || (R[S.CR3] & CR3_PCID) !== 0)
+  ) cpu.raise(S.GP, 0);
   if (cpu.longActive && (value & S.CR4_PAE) === 0) cpu.raise(S.GP, 0);
   if (
     usesPdptes(cpu, R[S.CR0], value) && (changed & paging) !== 0 && !cpu.mmu.loadPdptes(R[S.CR3])
@@ -158,7 +172,28 @@ export function writeCr4(cpu: X86, value: number): void {
     cpu.raise(S.GP, 0);
   }
   R[S.CR4] = value;
-  if ((changed & paging) !== 0) flushAll(cpu);
+  if ((changed & (paging | S.CR4_PCIDE)) !== 0) flushAll(cpu);
+}
+
+/** INVPCID (SDM vol. 2): of type 0 one address, 1 one PCID, 2 everything, 3 everything but global pages. */
+export function invalidatePcid(
+  cpu: X86,
+  { type, pcid, linear }: { type: number; pcid: number; linear: number },
+): void {
+  const { R, mmu, mmu64 } = cpu, long = cpu.longActive;
+  // Without PCIDs there is only number 0.
+  if (type < 2 && pcid !== 0 && (R[S.CR4] & S.CR4_PCIDE) === 0) cpu.raise(S.GP, 0);
+  if (type === 0) {
+    if (!isCanonicalAddress(linear)) cpu.raise(S.GP, 0);
+    if (long) mmu64.flushPage(linear);
+    else mmu.flushPage(linear | 0);
+  } else if (type === 2) flushAll(cpu);
+  else if (long) mmu64.flush();
+  else mmu.flush();
+}
+
+function isCanonicalAddress(linear: number): boolean {
+  return linear >= -0x800000000000 && linear < 0x800000000000;
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { X86 } from "../cpu.ts";
 import * as S from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
+import { DR6_BS } from "./debug.ts";
 import { CSTAR, FMASK, KERNEL_GS_BASE, LSTAR, STAR } from "./msr.ts";
 import { isCanonical, isNull, setSegment } from "./segments.ts";
 
@@ -62,6 +63,15 @@ function requireSyscall(cpu: X86): void {
   if (R[S.LONG] === 0 && cpu.model.vendor === "GenuineIntel") cpu.raise(S.UD);
 }
 
+/**
+ * TF counts as it is after the instruction: SYSCALL that masks TF is not traced into the kernel, and SYSRET
+ * traps as if the SYSCALL before it had just been completed.
+ */
+function stepByNewFlags(R: Int32Array): void {
+  R[S.STEPPING] = 0;
+  if ((R[S.EFLAGS] & S.TF) !== 0) R[S.PENDING_DEBUG] |= DR6_BS;
+}
+
 /** SYSCALL. */
 export function syscall(cpu: X86): void {
   requireSyscall(cpu);
@@ -83,6 +93,7 @@ export function syscall(cpu: X86): void {
   S.writeEflags(R, flags & ~msrs.low(FMASK));
   setIp(R, msrs.low(entry), msrs.high(entry));
   setFlatPair(cpu, selector, selector + 8, 0, true);
+  stepByNewFlags(R);
 }
 
 /** SYSRET: to 64-bit code with 64-bit operands, else to compatibility mode. */
@@ -91,12 +102,15 @@ export function sysret(cpu: X86): void {
   const { R, msrs } = cpu, base = msrs.high(STAR) >>> 16;
   if (!cpu.protectedMode || R[S.CPL] !== 0) cpu.raise(S.GP, 0);
   const wide = cpu.operandSize === 64;
-  if (wide && !isCanonical(R[S.RCX + 1])) cpu.raise(S.GP, 0);
+  // AMD's processors find out when they fetch, in ring 3.
+  const intel = cpu.model.vendor === "GenuineIntel";
+  if (wide && intel && !isCanonical(R[S.RCX + 1])) cpu.raise(S.GP, 0);
   if (cpu.longActive) S.writeEflags(R, R[22] & SYSRET_FLAGS);
   else R[S.EFLAGS] |= S.IF;
   setIp(R, R[S.RCX], wide ? R[S.RCX + 1] : 0);
   setFlatPair(cpu, wide ? base + 16 : base, base + 8, 3, wide);
   updateAlignment(cpu);
+  stepByNewFlags(R);
 }
 
 /** SWAPGS: GS's base and KERNEL_GS_BASE change places. */

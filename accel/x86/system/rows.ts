@@ -2,7 +2,13 @@
 import type { X86 } from "../cpu.ts";
 import { type Guard, type Helper, type Row, row } from "../rows.ts";
 import * as S from "../state.ts";
-import { loadMachineStatus, readControl, updateAlignment, writeControl } from "./control.ts";
+import {
+  invalidatePcid,
+  loadMachineStatus,
+  readControl,
+  updateAlignment,
+  writeControl,
+} from "./control.ts";
 import { cpuid } from "./cpuid.ts";
 import { readDebug, writeDebug } from "./debug.ts";
 import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from "./flags.ts";
@@ -112,6 +118,17 @@ function invalidatePage(cpu: X86, offset: number): void {
       (based ? segmentBase(cpu, segment) : 0);
     if (linear >= -0x800000000000 && linear < 0x800000000000) cpu.mmu64.flushPage(linear);
   }
+}
+
+/** INVPCID of the type in a register and the descriptor at an offset in `R[INSN_SEG]`: PCID, then linear address. */
+function invpcid(cpu: X86, type: number, offset: number): void {
+  const R = cpu.R, at = operandAddress(cpu, offset, 16, false, 1);
+  const typeHigh = R[S.LONG] !== 0 ? R[S.ARG_HI] : 0;
+  const [pcid, reserved, low, high] = [0, 4, 8, 12].map((i) => cpu.load32(at + i));
+  if ((type & ~3) !== 0 || typeHigh !== 0 || (pcid & ~0xfff) !== 0 || reserved !== 0) {
+    cpu.raise(S.GP, 0);
+  }
+  invalidatePcid(cpu, { type, pcid, linear: high * 0x100000000 + (low >>> 0) });
 }
 
 function interrupt(cpu: X86, vector: number, kind: EventKind): void {
@@ -286,6 +303,7 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
     requireRing0(cpu);
     invalidatePage(cpu, offset);
   },
+  invpcid,
   // Memory is always coherent: there is nothing to write back or to lose.
   invd: requireRing0,
   wbinvd: requireRing0,
@@ -446,6 +464,12 @@ export const SYSTEM_ROWS: Row[] = [
   row("0F 01 /6", "Ew", "lmsw", ring0),
   row("0F 01 /7 m", "M", "invlpg", control),
   row("0F 01 F9", "", "rdtscp", { feature: "rdtscp" }),
+  row("66 0F 38 82 /r m", "Gq,M", "invpcid", {
+    ...ring0,
+    feature: "invpcid",
+    longOnly: true,
+  }),
+  row("66 0F 38 82 /r m", "Gd,M", "invpcid", { ...ring0, feature: "invpcid" }),
   row("NP 0F 01 CB", "", "stac", { feature: "smap" }),
   row("NP 0F 01 CA", "", "clac", { feature: "smap" }),
   row("NP 0F AE /4 m", "M", "xsave", { feature: "xsave", ...xsave }),
