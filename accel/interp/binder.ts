@@ -220,7 +220,7 @@ export class InterpBinder extends Binder {
     }-p;p=${LOOKUP_PLACE};continue L;`;
   }
 
-  jumpRelative(condition?: Expr, commit?: string): void {
+  jumpRelative(condition?: Expr, commit?: () => void): void {
     this.jumps = true;
     const target = this.target;
     if (
@@ -245,7 +245,7 @@ export class InterpBinder extends Binder {
     } else {
       const taken = this.let(condition);
       if (!this.interp.flat) this.emit(`if(${taken})checkTarget(p,${target});`);
-      if (commit !== undefined) this.emit(commit);
+      commit?.();
       this.emit(`R[${S.RIP}]=${taken}?${target}:${next};`);
     }
     if (this.inline) this.emit(this.toLookup());
@@ -280,7 +280,7 @@ export class InterpBinder extends Binder {
   push64(_lo: Expr, _hi: Expr): void {
     this.unreachable();
   }
-  pop64(): Wide {
+  pop64(_at?: Wide): Wide {
     return this.unreachable();
   }
   get next64(): Wide {

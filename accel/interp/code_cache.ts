@@ -44,7 +44,7 @@ import type { Operations } from "./operations.ts";
 export const MODE_BIG = 1, MODE_FLAT = 2, MODE_PROTECTED = 4, MODE_LONG = 8, MODES = 9;
 
 /** Words of the record arena: 2^20 records, 32 MiB that the host backs as they are used. */
-const ARENA_WORDS = 1 << 23;
+export const ARENA_WORDS: number = 1 << 23;
 /** Code pages that can be held at once. */
 const PAGES = 4096;
 /** Instructions decoded ahead in one go. */
@@ -62,7 +62,8 @@ export class CodeCache {
   readonly places: Int32Array<ArrayBuffer> = new Int32Array(PAGES * 4096);
   /** Code page number by mode * host pages + host page; 0 is none. */
   readonly pages: Int32Array<ArrayBuffer>;
-  private readonly hostPages: number;
+  /** Pages of host memory. */
+  readonly hostPages: number;
   private nextPlace = FIRST_FREE;
   private readonly freePages: number[] = [];
   private nextPage = 1;
@@ -76,8 +77,14 @@ export class CodeCache {
   private readonly memory: MemoryMap;
   /** Times that everything was dropped for want of room. */
   flushes = 0;
+  /** Which entry of {@linkcode CodeCache.pages} a code page number belongs to. */
+  readonly owners: Int32Array<ArrayBuffer> = new Int32Array(PAGES);
+  /** Told before the code of a host page between two offsets changes, or all of it is dropped; gives whether that concerned translated code. */
+  onChange: (host: number, from: number, to: number) => boolean = () => false;
+  /** Told after everything was forgotten. */
+  onFlush: () => void = () => {};
 
-  constructor(memory: MemoryMap, private readonly decoder: Decoder) {
+  constructor(memory: MemoryMap, readonly decoder: Decoder) {
     this.memory = memory;
     this.hostPages = memory.host.buffer.byteLength >>> 12;
     this.pages = new Int32Array(this.hostPages * MODES);
@@ -99,6 +106,14 @@ export class CodeCache {
     return mode * this.hostPages;
   }
 
+  /** Room for `count` records that no instruction owns; 0 when there is none. */
+  allocate(count: number): number {
+    if (this.nextPlace + count * RECORD > ARENA_WORDS) return 0;
+    const place = this.nextPlace;
+    this.nextPlace += count * RECORD;
+    return place;
+  }
+
   /** Forgets all code. Only between instructions. */
   flush(): void {
     this.memory.codePages.fill(0);
@@ -112,6 +127,7 @@ export class CodeCache {
     this.nextPlace = FIRST_FREE;
     for (const { R } of this.cpus) R[LINK_FROM] = 0;
     this.flushes++;
+    this.onFlush();
   }
 
   /** The record for the instruction at an offset of a host page, decoded now if need be. */
@@ -128,6 +144,7 @@ export class CodeCache {
       if (this.freePages.length === 0 && this.nextPage >= PAGES) this.flush();
       page = this.freePages.pop() ?? this.nextPage++;
       this.pages[at] = page;
+      this.owners[page] = at;
       this.protect(hostPage);
     }
     return this.decodeRun(hostPage, offset, mode, page);
@@ -320,7 +337,7 @@ export class CodeCache {
   /** Hears of a write to bytes of a page with code, from whatever side. */
   private written(hostOffset: number, length: number): void {
     const host = hostOffset >>> 12, from = hostOffset & 0xfff, to = from + length;
-    let hit = false;
+    let hit = this.onChange(host, from, to);
     for (let mode = 0; mode < MODES; mode++) {
       const page = this.pages[mode * this.hostPages + host];
       if (page === 0) continue;
@@ -365,6 +382,7 @@ export class CodeCache {
   /** Forgets all code of a host page, so that writes to it are fast again. */
   private drop(host: number): void {
     const C = this.records;
+    this.onChange(host, 0, 0x1000);
     for (let mode = 0; mode < MODES; mode++) {
       const at = mode * this.hostPages + host, page = this.pages[at];
       if (page === 0) continue;
@@ -397,10 +415,10 @@ function registerIndex(n: number, bytes: number, rex: boolean): number {
 }
 
 /** Default sizes of code in a mode. */
-function bitsOf(mode: number): 16 | 32 | 64 {
+export function bitsOf(mode: number): 16 | 32 | 64 {
   return mode === MODE_LONG ? 64 : (mode & MODE_BIG) !== 0 ? 32 : 16;
 }
 
-function isProtected(mode: number): boolean {
+export function isProtected(mode: number): boolean {
   return mode === MODE_LONG || (mode & MODE_PROTECTED) !== 0;
 }

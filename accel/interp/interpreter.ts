@@ -53,16 +53,18 @@ export class Interpreter implements Cpu {
   readonly name = "cpu";
   /** Registers, memory and faults; tests and debuggers reach in here. */
   readonly x86: X86;
-  private readonly R: Int32Array;
-  private readonly code: CodeCache;
-  private readonly operations: Operations;
+  protected readonly R: Int32Array;
+  protected readonly code: CodeCache;
+  protected readonly operations: Operations;
   private readonly variants: ReadonlyMap<string, InterpVariant>;
   /** Place of the first of its records for stepping. */
   private readonly firstStep: number;
-  private readonly branches = new Int32Array(RING_SIZE);
+  protected readonly branches = new Int32Array(RING_SIZE);
   private readonly loop: (p: number, pEnd: number) => void;
   private readonly longLoop: (p: number, pEnd: number) => void;
 
+  /** Instructions run between two returns to the dispatcher. */
+  protected stretch = STRETCH;
   /** Instructions that will have been executed when the slice ends. */
   private target = 0;
   /** Instructions left in the slice: outside the loop all of them, inside those cut off by {@linkcode Interpreter.interruptLoop}. */
@@ -73,7 +75,7 @@ export class Interpreter implements Cpu {
   /** Set by an INIT from within an instruction, until that is over. */
   private initPending = false;
   /** Mode bits that {@linkcode Interpreter.updateMode} found. */
-  private mode = 0;
+  protected mode = 0;
   /** Base of CS when {@linkcode Interpreter.updateMode} last looked. */
   private codeBase = 0;
   /** Number of the record that {@linkcode Interpreter.stepPlace} used last. */
@@ -148,6 +150,7 @@ export class Interpreter implements Cpu {
       B: this.branches,
       lookup: () => long ? this.lookup64() : this.lookup(),
       cross: (p: number) => this.cross(p),
+      region: (p: number) => this.enterRegion(p),
     };
     const names = Object.keys(scope);
     const source = loopSource(this.operations.hotBodies((key) => variants.get(key), long), long);
@@ -233,7 +236,10 @@ export class Interpreter implements Cpu {
         // The shadow of STI, POP SS and MOV SS covers one instruction, however it is executed.
         this.execute(1, this.left === 1);
         if (this.mustStep) this.execute(1);
-      } else this.execute(Math.min(this.left, STRETCH));
+      } else {
+        this.execute(Math.min(this.left, this.stretch));
+        this.afterStretch();
+      }
     }
     if (this.initPending) this.takeInit();
     // What was not executed is not owed.
@@ -246,6 +252,14 @@ export class Interpreter implements Cpu {
     this.initPending = false;
     initState(this.x86);
   }
+
+  /** Executes translated code whose record is at `p`; see `loop.ts`. Only a translator puts such records down. */
+  protected enterRegion(_p: number): number {
+    throw new Error("a record of translated code in an engine that translates nothing");
+  }
+
+  /** Called between two stretches of instructions. */
+  protected afterStretch(): void {}
 
   private deliverPending(): boolean {
     const { R, x86 } = this;
@@ -336,7 +350,7 @@ export class Interpreter implements Cpu {
   }
 
   /** Enters a place into the branch ring, as the loop does. */
-  private note(place: number): void {
+  protected note(place: number): void {
     this.R[RING_AT]++;
     this.branches[this.R[RING_AT] & (RING_SIZE - 1)] = place;
   }
@@ -385,7 +399,7 @@ export class Interpreter implements Cpu {
   }
 
   /** The slow lookup of RIP: a place, or 0 when the instruction must be stepped. May raise. */
-  private lookup(): number {
+  protected lookup(): number {
     const { R, x86 } = this;
     const ip = R[S.RIP] >>> 0, base = R[S.SEG_BASE + S.CS];
     const linear = (base + ip) | 0;
@@ -407,7 +421,7 @@ export class Interpreter implements Cpu {
   }
 
   /** The slow lookup in 64-bit code. */
-  private lookup64(): number {
+  protected lookup64(): number {
     const { R, x86 } = this;
     const ip = R[S.RIP], offset = ip & 0xfff;
     const linear = R[S.RIP + 1] * 0x100000000 + (ip >>> 0);
@@ -425,7 +439,7 @@ export class Interpreter implements Cpu {
   }
 
   /** Notes the page that code runs in from here on, by its start's offset in CS. */
-  private enterPage(low: number, high: number): void {
+  protected enterPage(low: number, high: number): void {
     const { R } = this;
     if (R[PAGE_IP] !== (low | 0)) this.note(-1 - (R[PAGE_IP] >>> 12));
     R[PAGE_IP] = low;
@@ -627,7 +641,7 @@ export class Interpreter implements Cpu {
 
   snapshot(): State {
     return {
-      registers: new Uint8Array(this.x86.R.slice(0, S.ENGINE).buffer),
+      registers: S.stateBytes(this.x86.R),
       pdptes: [...this.x86.mmu.pdptes],
       a20: this.x86.mmu.a20,
       intr: this.intr,

@@ -230,8 +230,11 @@ export class LongBinder extends InterpBinder {
     return this.load(16, this.stackPointer(0));
   }
 
-  override pop64(): Wide {
-    return this.load64(this.stackPointer(0));
+  override pop64(at?: Wide): Wide {
+    if (at === undefined) return this.load64(this.stackPointer(0));
+    const a = this.fresh();
+    this.emit(`const ${a}=${at.lo},${high(a)}=${at.hi};`);
+    return this.load64(a);
   }
 
   override popCommit(extra: Expr = "0"): void {
@@ -254,7 +257,7 @@ export class LongBinder extends InterpBinder {
     return { lo, hi };
   }
 
-  override jumpRelative(condition?: Expr, commit?: string): void {
+  override jumpRelative(condition?: Expr, commit?: () => void): void {
     this.jumps = true;
     const taken = condition === undefined ? undefined : this.let(condition);
     if (this.inline && commit === undefined) {
@@ -268,7 +271,7 @@ export class LongBinder extends InterpBinder {
       return;
     }
     const { lo, hi } = this.target64(), next = this.next64;
-    if (commit !== undefined) this.emit(commit);
+    commit?.();
     if (taken === undefined) this.emit(`R[${S.RIP}]=${lo};R[${S.RIP + 1}]=${hi};`);
     else {
       this.emit(`if(${taken}){R[${S.RIP}]=${lo};R[${S.RIP + 1}]=${hi};}`);

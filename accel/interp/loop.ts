@@ -14,6 +14,7 @@ import {
   OP_CROSS,
   OP_GOTO,
   OP_LOOKUP,
+  OP_REGION,
   OP_RESYNC,
   PAGE_IP,
   PAGE_IP_HI,
@@ -33,7 +34,8 @@ const MASK = RING_SIZE - 1;
  * and RIP current.
  *
  * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `PG` (pages), `B`
- * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave) and `cross(p)`.
+ * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave), `cross(p)`, and `region(p)`
+ * (executes translated code; gives the place to go on at, for which it sets `R[PLACE_END]`).
  */
 export function loopSource(hotBodies: string, long: boolean): string {
   const high = (lo: string) => `R[${PAGE_IP_HI}]+((${lo}>>>0)<(R[${PAGE_IP}]>>>0)?1:0)`;
@@ -90,6 +92,11 @@ const q=cross(p);
 if(q===0){pEnd=R[${PLACE_END}]+${LOOKUP_PLACE}-p;p=${LOOKUP_PLACE};break L;}
 B[++k&${MASK}]=p-${RECORD};B[++k&${MASK}]=q;
 pEnd=R[${PLACE_END}]+q-p;p=q;R[${PLACE_END}]=pEnd;continue L;
+}
+case ${OP_REGION}:{
+R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;R[${RING_AT}]=k;
+p=region(p);
+pEnd=R[${PLACE_END}];k=R[${RING_AT}];continue L;
 }
 ${hotBodies}
 default:{

@@ -3,6 +3,7 @@
  * the loop's switch (the hot ones) or a function of its own, both generated from the semantics.
  */
 import type { X86 } from "../x86/cpu.ts";
+import type { Binder } from "../x86/binder.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
@@ -67,16 +68,16 @@ function addressOnlyOf(insn: Insn): boolean {
 }
 
 /** Whether the 64-bit meaning applies: by its destination's width, or by its name where the operand is implied. */
-function isWide(binder: InterpBinder): boolean {
-  const { form, operandSize } = binder.interp, { semantic } = form.row;
+function isWide(binder: Binder): boolean {
+  const { form, operandSize } = binder.variant, { semantic } = form.row;
   if (operandSize !== 64 || !Object.hasOwn(SEMANTICS64, semantic)) return false;
   return form.operands.length === 0 || JUMPS.has(semantic) || STACK.has(semantic) ||
     binder.width(0) === 64;
 }
 
 /** Emits the meaning of a form; false if it has none but a helper. */
-function emitMeaning(binder: InterpBinder): boolean {
-  const { semantic } = binder.interp.form.row;
+export function emitMeaning(binder: Binder): boolean {
+  const { semantic } = binder.variant.form.row;
   if (isWide(binder)) SEMANTICS64[semantic](binder);
   else if (Object.hasOwn(SEMANTICS, semantic)) SEMANTICS[semantic](binder);
   else return false;

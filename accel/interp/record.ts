@@ -30,7 +30,9 @@ export const INFO_ADDRESS16: number = 1 << 11, INFO_OPERAND16: number = 1 << 12;
 export const INFO_ADDRESS32: number = 1 << 15, INFO_RIP: number = 1 << 16;
 
 /** Operations that are no instructions: they take no part in the count. */
-export const OP_RESYNC = 0, OP_LOOKUP = 1, OP_GOTO = 2, OP_CROSS = 3, FIRST_HOT = 4;
+export const OP_RESYNC = 0, OP_LOOKUP = 1, OP_GOTO = 2, OP_CROSS = 3;
+/** A place where translated code begins: the engine's to execute. What the record was is kept by the engine. */
+export const OP_REGION = 4, FIRST_HOT = 5;
 
 /** Place of the record that looks RIP up. Arena words below `FIRST_FREE` are fixed records. */
 export const LOOKUP_PLACE = 8, FIRST_STEP = 16;

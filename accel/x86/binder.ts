@@ -77,7 +77,7 @@ export abstract class Binder {
   /** Moves the stack pointer past what was popped, and by `extra` bytes. */
   abstract popCommit(extra?: Expr): void;
   /** Emits a jump by the instruction's displacement if `condition` (always if omitted), after the checks and then `commit`. Ends the instruction. */
-  abstract jumpRelative(condition?: Expr, commit?: string): void;
+  abstract jumpRelative(condition?: Expr, commit?: () => void): void;
   /** Raises #GP(0) if an offset, cut to the operand size, lies beyond the limit of CS. */
   abstract checkTarget(offset: Expr): void;
   /** Emits a jump to an offset in CS that {@linkcode Binder.checkTarget} passed, cut to the operand size. Ends the instruction. */
@@ -104,7 +104,8 @@ export abstract class Binder {
   }
   abstract offset64(i: number): Wide;
   abstract push64(lo: Expr, hi: Expr): void;
-  abstract pop64(): Wide;
+  /** Emits a pop from the stack pointer, or from `at`. */
+  abstract pop64(at?: Wide): Wide;
   abstract readonly next64: Wide;
   /** Emits the offset that the displacement names. */
   abstract target64(): Wide;
@@ -181,6 +182,29 @@ export abstract class Binder {
   /** Cuts a value to `width` bits, zero-extended. */
   cut(value: Expr, width: Width): Expr {
     return width === 32 ? `(${value}|0)` : `(${value}&${width === 8 ? 255 : 65535})`;
+  }
+
+  /** Emits what happens unless a count is zero. */
+  unlessZero(count: Expr, body: () => void): void {
+    this.emit(`if(${count}!==0){`);
+    body();
+    this.emit("}");
+  }
+
+  /** Both flag words anew. */
+  flagsWhole(fr: Expr, fc: Expr): void {
+    this.emit(`${this.FR}=${fr};${this.FC}=${fc};`);
+  }
+
+  /** Flags of `r = d + by`, which leave CF: only its relation to the carry into the top bit is new. */
+  flagsIncrement(d: Expr, r: Expr, width: Width, by: 1 | -1): void {
+    const cf = this.let(`${this.FC}&-2147483648`);
+    const wide = (e: Expr) => width === 32 ? e : `(${e}<<${32 - width})`;
+    const overflow = by === 1 ? `(~${wide(d)}&${wide(r)})` : `(${wide(d)}&~${wide(r)})`;
+    this.flagsWhole(
+      this.signed(r, width),
+      `${cf}|(((${cf}^${overflow})>>>1)&1073741824)|(((${d}^${r})>>>1)&8)`,
+    );
   }
 
   /** Flags of a 64-bit result with the carry vectors of its halves; for a logical one without. */

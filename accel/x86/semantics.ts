@@ -59,11 +59,7 @@ const increment = (by: 1 | -1): Semantic => (b) => {
   const w = b.width(0), d = b.read(0);
   const r = b.let(`(${d}+${by})|0`);
   b.write(0, r);
-  const wide = (e: Expr) => w === 32 ? e : `(${e}<<${32 - w})`;
-  const overflow = by === 1 ? `(~${wide(d)}&${wide(r)})` : `(${wide(d)}&~${wide(r)})`;
-  const cf = b.let(`${b.FC}&-2147483648`);
-  b.emit(`${b.FR}=${b.signed(r, w)};`);
-  b.emit(`${b.FC}=${cf}|(((${cf}^${overflow})>>>1)&1073741824)|(((${d}^${r})>>>1)&8);`);
+  b.flagsIncrement(d, r, w, by);
 };
 
 const not: Semantic = (b) => b.write(0, `~${b.read(0)}`);
@@ -137,24 +133,25 @@ const shl: Semantic = (b) => {
   if (w === 32) {
     const r = b.let(`${d}<<${n}`);
     b.write(0, r);
-    b.emit(`if(${n}!==0){`);
-    b.emit(`${b.FR}=${r};${b.FC}=(${d}>>>(32-${n}))<<31|((${r}>>>1)&1073741824);}`);
+    b.unlessZero(
+      n,
+      () => b.flagsWhole(r, `(${d}>>>(32-${n}))<<31|((${r}>>>1)&1073741824)`),
+    );
     return;
   }
   const r = b.let(`${d}<<${n}`);
   b.write(0, r);
-  b.emit(`if(${n}!==0){const cf=(${r}>>>${w})&1;`);
-  b.flagsShift(r, w, "cf", `(${r}>>>${w - 1})&1`);
-  b.emit("}");
+  b.unlessZero(n, () => b.flagsShift(r, w, `(${r}>>>${w})&1`, `(${r}>>>${w - 1})&1`));
 };
 
 const shr: Semantic = (b) => {
   const w = b.width(0), d = b.read(0), n = countOf(b);
   const r = b.let(`${d}>>>${n}`);
   b.write(0, r);
-  b.emit(`if(${n}!==0){const cf=(${d}>>>(${n}-1))&1,of=((${r}^(${r}<<1))>>>${w - 1})&1;`);
-  b.flagsShift(w === 32 ? `(${r}|0)` : r, w, "cf", "cf^of");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const cf = b.let(`(${d}>>>(${n}-1))&1`);
+    b.flagsShift(w === 32 ? `(${r}|0)` : r, w, cf, `${cf}^((${r}^(${r}<<1))>>>${w - 1})&1`);
+  });
 };
 
 const sar: Semantic = (b) => {
@@ -162,9 +159,10 @@ const sar: Semantic = (b) => {
   const s = b.let(b.signed(d, w));
   const r = b.let(`${s}>>${n}`);
   b.write(0, r);
-  b.emit(`if(${n}!==0){const cf=(${s}>>(${n}-1))&1;`);
-  b.flagsShift(r, w, "cf", "cf");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const cf = b.let(`(${s}>>(${n}-1))&1`);
+    b.flagsShift(r, w, cf, cf);
+  });
 };
 
 /** Rotates change only CF and OF. */
@@ -180,9 +178,7 @@ const rol: Semantic = (b) => {
       : `((${d}<<${m})|(${d}>>>(${w}-${m})))&${2 ** w - 1}`,
   );
   b.write(0, r);
-  b.emit(`if(${n}!==0){`);
-  rotateFlags(b, `${r}&1`, `(${r}>>>${w - 1})&1`);
-  b.emit("}");
+  b.unlessZero(n, () => rotateFlags(b, `${r}&1`, `(${r}>>>${w - 1})&1`));
 };
 
 const ror: Semantic = (b) => {
@@ -194,9 +190,7 @@ const ror: Semantic = (b) => {
       : `((${d}>>>${m})|(${d}<<(${w}-${m})))&${2 ** w - 1}`,
   );
   b.write(0, r);
-  b.emit(`if(${n}!==0){`);
-  rotateFlags(b, `(${r}>>>${w - 1})&1`, `(${r}>>>${w - 2})&1`);
-  b.emit("}");
+  b.unlessZero(n, () => rotateFlags(b, `(${r}>>>${w - 1})&1`, `(${r}>>>${w - 2})&1`));
 };
 
 /** RCL and RCR through a pure function that gives the result with the new CF above it. */
@@ -207,16 +201,13 @@ const rotateThroughCarry = (left: boolean): Semantic => (b) => {
   const name = left ? "rcl" : "rcr";
   const r = b.let(b.pure(name, d, m, cf, `${w}`));
   b.write(0, r);
-  b.emit(`if(${m}!==0){`);
-  const top = `(${r}>>>${w - 1})&1`;
-  if (left) {
-    b.emit(`const nc=(${d}>>>(${w}-${m}))&1;`);
-    rotateFlags(b, "nc", top);
-  } else {
-    b.emit(`const nc=(${d}>>>(${m}-1))&1;`);
-    rotateFlags(b, "nc", `nc^((${r}>>>${w - 1})^(${r}>>>${w - 2}))&1`);
-  }
-  b.emit("}");
+  b.unlessZero(m, () => {
+    if (left) rotateFlags(b, `(${d}>>>(${w}-${m}))&1`, `(${r}>>>${w - 1})&1`);
+    else {
+      const out = b.let(`(${d}>>>(${m}-1))&1`);
+      rotateFlags(b, out, `${out}^((${r}>>>${w - 1})^(${r}>>>${w - 2}))&1`);
+    }
+  });
 };
 
 /** SHLD and SHRD. Above 16 bits of a word the result is undefined; here the bits go round as on P6 and later. */
@@ -235,9 +226,10 @@ const doubleShift = (left: boolean): Semantic => (b) => {
     cf = left ? b.pure("shld16Carry", d, s, n) : b.pure("shrd16Carry", d, s, n);
   }
   b.write(0, r);
-  b.emit(`if(${n}!==0){const cf=${cf},of=((${r}^${d})>>>${w - 1})&1;`);
-  b.flagsShift(r, w, "cf", "cf^of");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const out = b.let(cf);
+    b.flagsShift(r, w, out, `${out}^((${r}^${d})>>>${w - 1})&1`);
+  });
 };
 
 // Multiplication and division.
@@ -264,11 +256,12 @@ const mul: Semantic = (b) => {
   const w = b.width(0), s = b.read(0);
   if (w === 8) {
     const r = b.let(`${b.gpr(0, 8)}*${s}`);
-    b.emit(`${b.gpr(0, 16)}=${r};`);
+    b.setGpr(0, r, 16);
     flagsMultiply(b, r, w, `(${r}>255)`);
   } else if (w === 16) {
     const r = b.let(`Math.imul(${b.gpr(0, 16)},${s})`);
-    b.emit(`${b.gpr(0, 16)}=${r};${b.gpr(2, 16)}=${r}>>>16;`);
+    b.setGpr(0, r, 16);
+    b.setGpr(2, `${r}>>>16`, 16);
     flagsMultiply(b, r, w, `((${r}>>>16)!==0)`);
   } else {
     const a = b.let(b.gpr(0)),
@@ -284,11 +277,12 @@ const imul1: Semantic = (b) => {
   const w = b.width(0), s = b.let(b.signed(b.read(0), w));
   if (w === 8) {
     const r = b.let(`${b.signed(b.gpr(0, 8), 8)}*${s}`);
-    b.emit(`${b.gpr(0, 16)}=${r};`);
+    b.setGpr(0, r, 16);
     flagsMultiply(b, r, w, `(${r}!==${b.signed(r, 8)})`);
   } else if (w === 16) {
     const r = b.let(`Math.imul(${b.signed(b.gpr(0, 16), 16)},${s})`);
-    b.emit(`${b.gpr(0, 16)}=${r};${b.gpr(2, 16)}=${r}>>>16;`);
+    b.setGpr(0, r, 16);
+    b.setGpr(2, `${r}>>>16`, 16);
     flagsMultiply(b, r, w, `(${r}!==${b.signed(r, 16)})`);
   } else {
     const a = b.let(b.gpr(0)),
@@ -306,12 +300,13 @@ const div: Semantic = (b) => {
   if (w === 8) {
     const a = b.let(b.gpr(0, 16)), q = b.let(`(${a}/${s})|0`);
     b.raiseIf(`${q}>255`, DE);
-    b.emit(`${b.gpr(0, 16)}=${q}|(${a}%${s})<<8;`);
+    b.setGpr(0, `${q}|(${a}%${s})<<8`, 16);
   } else if (w === 16) {
     const a = b.let(`(${b.gpr(0, 16)}|${b.gpr(2, 16)}<<16)>>>0`),
       q = b.let(`Math.floor(${a}/${s})`);
     b.raiseIf(`${q}>65535`, DE);
-    b.emit(`${b.gpr(0, 16)}=${q};${b.gpr(2, 16)}=${a}%${s};`);
+    b.setGpr(0, q, 16);
+    b.setGpr(2, `${a}%${s}`, 16);
   } else {
     const lo = b.let(b.gpr(0)), hi = b.let(b.gpr(2));
     b.raiseIf(`(${hi}>>>0)>=(${s}>>>0)`, DE);
@@ -338,8 +333,11 @@ const idiv: Semantic = (b) => {
   const q = b.let(`Math.trunc(${a}/${s})`);
   const limit = w === 8 ? 128 : 32768;
   b.raiseIf(`${q}>=${limit}||${q}<-${limit}`, DE);
-  if (w === 8) b.emit(`${b.gpr(0, 16)}=(${q}&255)|(${a}%${s})<<8;`);
-  else b.emit(`${b.gpr(0, 16)}=${q};${b.gpr(2, 16)}=${a}%${s};`);
+  if (w === 8) b.setGpr(0, `(${q}&255)|(${a}%${s})<<8`, 16);
+  else {
+    b.setGpr(0, q, 16);
+    b.setGpr(2, `${a}%${s}`, 16);
+  }
 };
 
 // Bits.
@@ -373,12 +371,12 @@ const moveCondition = (cc: string): Semantic => (b) => {
 };
 
 const cbw: Semantic = (b) => {
-  if (b.variant.operandSize === 16) b.emit(`${b.gpr(0, 16)}=${b.signed(b.gpr(0, 8), 8)};`);
+  if (b.variant.operandSize === 16) b.setGpr(0, b.signed(b.gpr(0, 8), 8), 16);
   else b.setGpr(0, b.signed(b.gpr(0, 16), 16));
 };
 
 const cwd: Semantic = (b) => {
-  if (b.variant.operandSize === 16) b.emit(`${b.gpr(2, 16)}=${b.signed(b.gpr(0, 16), 16)}>>31;`);
+  if (b.variant.operandSize === 16) b.setGpr(2, `${b.signed(b.gpr(0, 16), 16)}>>31`, 16);
   else b.setGpr(2, `${b.gpr(0)}>>31`);
 };
 
@@ -426,7 +424,13 @@ const counted = (decrement: boolean, condition: (b: Binder) => Expr): Semantic =
   const step = decrement ? 1 : 0;
   const c = b.let(`${b.addressSize}===32?(${b.gpr(1)}-${step})|0:(${b.gpr(1, 16)}-${step})&65535`);
   const taken = b.let(`${decrement ? `${c}!==0` : `${c}===0`}&&${condition(b)}`);
-  const commit = `if(${b.addressSize}===32)${b.gpr(1)}=${c};else ${b.gpr(1, 16)}=${c};`;
+  const commit = () => {
+    b.emit(`if(${b.addressSize}===32){`);
+    b.setGpr(1, c);
+    b.emit("}else{");
+    b.setGpr(1, c, 16);
+    b.emit("}");
+  };
   b.jumpRelative(taken, decrement ? commit : undefined);
 };
 

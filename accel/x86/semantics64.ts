@@ -50,8 +50,7 @@ const increment = (operate: typeof sum): Semantic => (b) => {
   const cf = b.let(b.carry);
   // Bit 30 is CF xor OF, with OF the difference of the two topmost carries.
   const of = b.let(`((${vectors.hi}>>>31)^(${vectors.hi}>>>30))&1`);
-  b.flags64(r, { lo: vectors.lo, hi: "0" });
-  b.emit(`${b.FC}|=${cf}<<31|(${cf}^${of})<<30;`);
+  b.flags64(r, { lo: vectors.lo, hi: `(${cf}<<31|(${cf}^${of})<<30)` });
 };
 
 const not: Semantic = (b) => {
@@ -127,25 +126,25 @@ const bit = (d: Wide, n: Expr) => `(((${n})>31?${d.hi}:${d.lo})>>>(${n})&1)`;
 const shl: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = left(b, d, n);
   b.write64(0, r.lo, r.hi);
-  b.emit(`if(${n}!==0){const cf=${bit(d, `64-${n}`)};`);
-  b.flagsShift64(r, "cf", `${r.hi}>>>31`);
-  b.emit("}");
+  b.unlessZero(n, () => b.flagsShift64(r, bit(d, `64-${n}`), `${r.hi}>>>31`));
 };
 
 const shr: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = right(b, d, n, "0", false);
   b.write64(0, r.lo, r.hi);
-  b.emit(`if(${n}!==0){const cf=${bit(d, `${n}-1`)},of=(${r.hi}^(${r.hi}<<1))>>>31;`);
-  b.flagsShift64(r, "cf", "cf^of");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const cf = b.let(bit(d, `${n}-1`));
+    b.flagsShift64(r, cf, `${cf}^((${r.hi}^(${r.hi}<<1))>>>31)`);
+  });
 };
 
 const sar: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = right(b, d, n, `${d.hi}>>31`, true);
   b.write64(0, r.lo, r.hi);
-  b.emit(`if(${n}!==0){const cf=${bit(d, `${n}-1`)};`);
-  b.flagsShift64(r, "cf", "cf");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const cf = b.let(bit(d, `${n}-1`));
+    b.flagsShift64(r, cf, cf);
+  });
 };
 
 const rotateFlags = (b: Binder, cf: Expr, cfXorOf: Expr) =>
@@ -154,17 +153,13 @@ const rotateFlags = (b: Binder, cf: Expr, cfXorOf: Expr) =>
 const rol: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = rotated(b, d, n);
   b.write64(0, r.lo, r.hi);
-  b.emit(`if(${n}!==0){`);
-  rotateFlags(b, `${r.lo}&1`, `${r.hi}>>>31`);
-  b.emit("}");
+  b.unlessZero(n, () => rotateFlags(b, `${r.lo}&1`, `${r.hi}>>>31`));
 };
 
 const ror: Semantic = (b) => {
   const d = b.read64(0), n = countOf(b), r = rotated(b, d, b.let(`(64-${n})&63`));
   b.write64(0, r.lo, r.hi);
-  b.emit(`if(${n}!==0){`);
-  rotateFlags(b, `${r.hi}>>>31`, `(${r.hi}>>>30)&1`);
-  b.emit("}");
+  b.unlessZero(n, () => rotateFlags(b, `${r.hi}>>>31`, `(${r.hi}>>>30)&1`));
 };
 
 /** RCL and RCR, a step at a time: rare. */
@@ -179,9 +174,10 @@ const rotateThroughCarry = (toLeft: boolean): Semantic => (b) => {
       : `const out=${lo}&1;${lo}=${lo}>>>1|${hi}<<31;${hi}=${hi}>>>1|${c}<<31;${c}=out;}`,
   );
   b.write64(0, lo, hi);
-  b.emit(`if(${n}!==0){`);
-  rotateFlags(b, c, toLeft ? `${hi}>>>31` : `${c}^((${hi}>>>31)^(${hi}>>>30))&1`);
-  b.emit("}");
+  b.unlessZero(
+    n,
+    () => rotateFlags(b, c, toLeft ? `${hi}>>>31` : `${c}^((${hi}>>>31)^(${hi}>>>30))&1`),
+  );
 };
 
 const doubleShift = (toLeft: boolean): Semantic => (b) => {
@@ -194,11 +190,10 @@ const doubleShift = (toLeft: boolean): Semantic => (b) => {
     `${n}===0?${d.hi}:${kept.hi}|${come.hi}`,
   );
   b.write64(0, r.lo, r.hi);
-  b.emit(
-    `if(${n}!==0){const cf=${bit(d, toLeft ? `64-${n}` : `${n}-1`)},of=(${r.hi}^${d.hi})>>>31;`,
-  );
-  b.flagsShift64(r, "cf", "cf^of");
-  b.emit("}");
+  b.unlessZero(n, () => {
+    const cf = b.let(bit(d, toLeft ? `64-${n}` : `${n}-1`));
+    b.flagsShift64(r, cf, `${cf}^((${r.hi}^${d.hi})>>>31)`);
+  });
 };
 
 // Multiplication and division: the products' limbs come from a pure function that leaves them in WIDE.
@@ -310,14 +305,11 @@ const ret: Semantic = (b) => {
 
 const leave: Semantic = (b) => {
   const frame = b.gpr64(5), stack = b.gpr64(4);
-  const old = bind(b, stack.lo, stack.hi);
-  // The pop may fault: the stack pointer is put back for that.
-  b.emit(`${stack.lo}=${frame.lo};${stack.hi}=${frame.hi};`);
-  b.emit("try{");
-  const value = b.pop64();
-  b.popCommit();
+  const old = bind(b, frame.lo, frame.hi);
+  const value = b.pop64(old);
+  const sum = b.let(`(${old.lo}+8)|0`);
+  b.emit(`${stack.lo}=${sum};${stack.hi}=(${old.hi}+((${sum}>>>0)<8?1:0))|0;`);
   b.emit(`${frame.lo}=${value.lo};${frame.hi}=${value.hi};`);
-  b.emit(`}catch(e){${stack.lo}=${old.lo};${stack.hi}=${old.hi};throw e;}`);
 };
 
 const counted = (decrement: boolean, condition: (b: Binder) => Expr): Semantic => (b) => {
@@ -325,7 +317,10 @@ const counted = (decrement: boolean, condition: (b: Binder) => Expr): Semantic =
   const lo = b.let(`(${c.lo}-${step})|0`);
   const hi = b.let(`${b.addressSize}===64?(${c.hi}-(${c.lo}===0?${step}:0))|0:0`);
   const taken = b.let(`((${lo}|${hi})${decrement ? "!==" : "==="}0)&&${condition(b)}`);
-  b.jumpRelative(taken, decrement ? `${c.lo}=${lo};${c.hi}=${hi};` : undefined);
+  b.jumpRelative(
+    taken,
+    decrement ? () => b.emit(`${c.lo}=${lo};${c.hi}=${hi};`) : undefined,
+  );
 };
 
 /** Semantics of the 64-bit operand size by the names of the table. */

@@ -101,6 +101,19 @@ export const RANDOM = 380;
 
 /** Engine-private words from here on, never part of a snapshot: see `interp/`. */
 export const ENGINE = 384;
+/** Words that mean something only within an instruction: scratch memory and what helpers are told. */
+const TRANSIENT: readonly (readonly [number, number])[] = [[SCRATCH, PENDING_DEBUG], [
+  INSN_IP_HI,
+  LONG,
+], [ARG_HI, ENGINE]];
+
+/** The processor's state between two instructions as bytes: the same whatever engine executed them. */
+export function stateBytes(R: Int32Array): Uint8Array<ArrayBuffer> {
+  const words = new Int32Array(R.subarray(0, ENGINE));
+  for (const [from, to] of TRANSIENT) words.fill(0, from, to);
+  return new Uint8Array(words.buffer);
+}
+
 /** Length of `R` in words. */
 export const STATE_WORDS = 1024;
 

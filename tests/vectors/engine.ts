@@ -11,6 +11,7 @@ import type { CpuBus, X86 } from "../../accel/x86/cpu.ts";
 import { type CpuModel, parseCpuModel } from "../../accel/x86/models.ts";
 import * as S from "../../accel/x86/state.ts";
 import { Interpreter } from "../../accel/interp/interpreter.ts";
+import { Translator } from "../../accel/jit/translator.ts";
 import type { Job } from "./job.ts";
 import { ARENA, ARENA_SIZE, BASE_MEMORY, LDT, READ_ONLY_SIZE } from "./machine.ts";
 import type { Expected } from "./pack.ts";
@@ -24,6 +25,7 @@ export type MakeCpu = (bus: CpuBus, model: CpuModel) => TestCpu;
 /** The engines that the vectors know by name. */
 export const ENGINES: Record<string, MakeCpu> = {
   interp: (bus, model) => new Interpreter(bus, model),
+  jit: (bus, model) => new Translator(bus, model, { eager: true }),
 };
 
 /** How much runs at once: the instruction alone, or it and the jumps to themselves around it. */

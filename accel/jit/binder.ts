@@ -1,0 +1,576 @@
+/** Binds semantics to one place in a region: operands become constants and local variables. */
+import { Binder, type Expr, type Variant, type Wide, type Width } from "../x86/binder.ts";
+import type { Insn } from "../x86/decoder.ts";
+import { type Operand, operandBytes } from "../x86/operands.ts";
+import * as S from "../x86/state.ts";
+import { ADD, type Emitter, LEFT_FAULT, LEFT_MEMORY, type Pending, pendingCarries, SUB, WHOLE } from "./emitter.ts";
+
+/** How an instruction goes on, where it does not simply go on to the next. */
+export interface Jump {
+  /** Taken if this holds; always, when undefined. */
+  condition?: Expr;
+  /** Emits what is committed before the jump. */
+  commit?: () => void;
+  /** Target as an offset in CS, when it is not the displacement's. */
+  to?: Expr;
+  toHigh?: Expr;
+}
+
+/** Semantics whose flags are those of the plain difference of their operands. */
+const PLAIN = new Set(["sub", "cmp", "neg", "cmpxchg"]);
+
+/** Yields the text of one instruction of 32-bit code in flat segments. */
+export class JitBinder extends Binder {
+  jump: Jump | undefined;
+  readonly eflags = `R[${S.EFLAGS}]`;
+  readonly addressSize: Expr;
+  /** Set while flags are assigned under a condition and can therefore not be left pending. */
+  private conditional = false;
+  /** The slot that {@linkcode JitBinder.loadForUpdate} found. */
+  protected slot: Expr = "";
+
+  constructor(protected readonly e: Emitter, readonly insn: Insn) {
+    const variant: Variant = {
+      form: insn.form,
+      operandSize: insn.operandSize,
+      memory: insn.memory,
+      long: insn.long,
+    };
+    super(variant);
+    this.addressSize = `${insn.addressSize}`;
+  }
+
+  override emit(line: string): void {
+    this.e.emit(line);
+  }
+
+  override fresh(): string {
+    return this.e.fresh();
+  }
+
+  override let(value: Expr): Expr {
+    if (/^(v\d+h?|-?\d+)$/.test(value)) return value;
+    const masked = /^(-?\d+)&(\d+)$/.exec(value);
+    if (masked !== null) return `${Number(masked[1]) & Number(masked[2])}`;
+    return super.let(value);
+  }
+
+  // Flags.
+
+  get FR(): Expr {
+    this.e.flush();
+    return "fr";
+  }
+
+  get FC(): Expr {
+    this.e.flush();
+    return "fc";
+  }
+
+  private leave(flags: Partial<Pending> & Pick<Pending, "width" | "fr">): void {
+    const { e } = this;
+    e.pending = { ...NOTHING, ...flags };
+    if (this.conditional) e.flush();
+  }
+
+  override unlessZero(count: Expr, body: () => void): void {
+    if (/^\d+$/.test(count)) {
+      if (count !== "0") body();
+      return;
+    }
+    this.e.flush();
+    this.emit(`if(${count}!==0){`);
+    this.conditional = true;
+    body();
+    this.conditional = false;
+    this.emit("}");
+  }
+
+  override flagsWhole(fr: Expr, fc: Expr): void {
+    this.leave({ width: 32, fr: this.let(fr), fc: this.let(fc) });
+  }
+
+  private flagsSum(kind: typeof ADD | typeof SUB, d: Expr, s: Expr, r: Expr, width: Width): void {
+    const fr = width === 32 ? r : this.let(this.signed(r, width));
+    const plain = PLAIN.has(this.variant.form.row.semantic);
+    this.leave({ kind, width, fr, d: this.let(d), s: this.let(s), r: fr, plain });
+  }
+
+  override flagsAdd(d: Expr, s: Expr, r: Expr, width: Width): void {
+    this.flagsSum(ADD, d, s, r, width);
+  }
+
+  override flagsSub(d: Expr, s: Expr, r: Expr, width: Width): void {
+    this.flagsSum(SUB, d, s, r, width);
+  }
+
+  override flagsLogic(r: Expr, width: Width): void {
+    this.leave({ width, fr: this.let(this.signed(r, width)), fc: "0" });
+  }
+
+  override flagsShift(r: Expr, width: Width, cf: Expr, cfXorOf: Expr): void {
+    this.leave({
+      width,
+      fr: this.let(this.signed(r, width)),
+      fc: this.let(`(${cf})<<31|(${cfXorOf})<<30`),
+    });
+  }
+
+  override flagsIncrement(d: Expr, r: Expr, width: Width, by: 1 | -1): void {
+    const p = this.e.pending;
+    const old = p === undefined ? "fc" : pendingCarries(p);
+    const cf = p?.kind === WHOLE && p.fc === "0" ? "0" : this.let(`(${old})&-2147483648`);
+    const wide = (e: Expr) => width === 32 ? e : `(${e}<<${32 - width})`;
+    const overflow = by === 1 ? `(~${wide(d)}&${wide(r)})` : `(${wide(d)}&~${wide(r)})`;
+    this.flagsWhole(
+      this.signed(r, width),
+      `${cf}|(((${cf}^${overflow})>>>1)&1073741824)|(((${d}^${r})>>>1)&8)`,
+    );
+  }
+
+  override flags64(r: Wide, vectors?: { lo: Expr; hi: Expr }): void {
+    const { fr, fc } = this.words64(r, vectors);
+    this.leave({ width: 32, fr, fc: this.let(fc) });
+  }
+
+  private words64(r: Wide, vectors?: { lo: Expr; hi: Expr }): { fr: Expr; fc: Expr } {
+    const fr = this.let(`${r.hi}|(${r.lo}>>>1)|(${r.lo}&1)`);
+    const parity = `((${fr}^${r.lo})&255)<<8`;
+    const fc = vectors === undefined
+      ? parity
+      : `((${vectors.hi})&-1073741824)|((${vectors.lo})&8)|(${parity})`;
+    return { fr, fc };
+  }
+
+  override flagsShift64(r: Wide, cf: Expr, cfXorOf: Expr): void {
+    const { fr, fc } = this.words64(r);
+    this.leave({ width: 32, fr, fc: this.let(`(${fc})|(${cf})<<31|(${cfXorOf})<<30`) });
+  }
+
+  override get carry(): Expr {
+    const p = this.e.pending;
+    if (p === undefined) return "(fc>>>31)";
+    if (p.kind === WHOLE) return p.fc === "0" ? "0" : `(${p.fc}>>>31)`;
+    if (p.plain) return `(${this.below(p)}?1:0)`;
+    return `((${pendingCarries(p)})>>>31)`;
+  }
+
+  private below(p: Pending): Expr {
+    const mask = p.width === 32 ? ">>>0" : p.width === 16 ? "&65535" : "&255";
+    return `(${p.d}${mask})<(${p.s}${mask})`;
+  }
+
+  override condition(cc: string): Expr {
+    const p = this.e.pending;
+    if (p === undefined) return conditionOf(cc, "fr", "fc");
+    if (cc[0] === "n") return `(!${this.condition(cc.slice(1))})`;
+    if (p.kind === SUB && p.plain) {
+      const mask = p.width === 32 ? ">>>0" : p.width === 16 ? "&65535" : "&255";
+      const d = this.signed(p.d, p.width as Width), s = this.signed(p.s, p.width as Width);
+      switch (cc) {
+        case "z":
+          return `(${p.fr}===0)`;
+        case "s":
+          return `(${p.fr}<0)`;
+        case "b":
+          return `((${p.d}${mask})<(${p.s}${mask}))`;
+        case "be":
+          return `((${p.d}${mask})<=(${p.s}${mask}))`;
+        case "l":
+          return `(${d}<${s})`;
+        case "le":
+          return `(${d}<=${s})`;
+      }
+    }
+    if (p.kind === WHOLE && p.fc === "0") {
+      switch (cc) {
+        case "o":
+        case "b":
+          return "(false)";
+        case "z":
+        case "be":
+          return `(${p.fr}===0)`;
+        case "s":
+        case "l":
+          return `(${p.fr}<0)`;
+        case "le":
+          return `(${p.fr}<=0)`;
+        case "p":
+          return `(PARITY[${p.fr}&255]!==0)`;
+      }
+    }
+    if (cc === "z") return `(${p.fr}===0)`;
+    const fc = p.kind === WHOLE ? p.fc : this.let(pendingCarries(p));
+    return conditionOf(cc, p.fr, fc);
+  }
+
+  // Registers.
+
+  protected name(n: number, write = false): string {
+    this.e.used.add(n);
+    if (write) this.e.written.add(n);
+    return `r${n}`;
+  }
+
+  /** Number of the general register that operand `i` names, in its width's numbering. */
+  protected number(i: number): number {
+    const { insn } = this, operand = this.operand(i);
+    if (operand.kind === "Z") return operand.fixed >= 0 ? operand.fixed : insn.opcodeReg;
+    return operand.kind === "G" ? insn.reg : insn.rm;
+  }
+
+  /** Whether byte register numbers 4 to 7 are AH to BH. */
+  private get highBytes(): boolean {
+    return !this.insn.rex;
+  }
+
+  protected register(i: number): Expr {
+    return this.gpr(this.number(i), this.width(i));
+  }
+
+  protected setRegister(i: number, value: Expr): void {
+    this.setGpr(this.number(i), value, this.width(i));
+  }
+
+  gpr(n: number, width: Width = 32): Expr {
+    if (width === 16) return `(${this.name(n)}&65535)`;
+    if (width !== 8) return this.name(n);
+    if (n >= 4 && n < 8 && this.highBytes) return `((${this.name(n - 4)}>>>8)&255)`;
+    return `(${this.name(n)}&255)`;
+  }
+
+  setGpr(n: number, value: Expr, width: Width = 32): void {
+    if (width === 16) {
+      const r = this.name(n, true);
+      this.emit(`${r}=${r}&-65536|(${value})&65535;`);
+    } else if (width === 8) {
+      const high = n >= 4 && n < 8 && this.highBytes;
+      const r = this.name(high ? n - 4 : n, true);
+      this.emit(
+        high ? `${r}=${r}&-65281|((${value})&255)<<8;` : `${r}=${r}&-256|(${value})&255;`,
+      );
+    } else this.emit(`${this.name(n, true)}=${this.int(value)};`);
+  }
+
+  /** A value as an int32, whatever the semantic left above. */
+  private int(value: Expr): Expr {
+    return /^-?\d+$/.test(value) ? value : `(${value})|0`;
+  }
+
+  protected immediate(i: number): Expr {
+    const earlier = this.variant.form.operands.slice(0, i).filter((o) => o.kind === "I").length;
+    const value = earlier === 0 ? this.insn.immediate : this.insn.immediate2;
+    return value < 0 ? `(${value})` : `${value}`;
+  }
+
+  // Memory.
+
+  /** The effective offset. */
+  offset(_i: number): Expr {
+    const { base, index, scale, displacement, addressSize } = this.insn;
+    const terms: Expr[] = [];
+    if (base >= 0) terms.push(this.name(base));
+    if (index >= 0) terms.push(scale === 0 ? this.name(index) : `(${this.name(index)}<<${scale})`);
+    if (displacement !== 0 || terms.length === 0) terms.push(`(${displacement})`);
+    const sum = terms.join("+");
+    if (addressSize === 16) return `((${sum})&65535)`;
+    return terms.length === 1 && base < 0 && index < 0 ? `${displacement}` : `((${sum})|0)`;
+  }
+
+  address(i: number, _bytes: number, write: boolean): Expr {
+    const { segment } = this.insn;
+    if (segment === S.FS || segment === S.GS) {
+      // Present data with a limit of 4 GiB, as operating systems have it; the rest is the interpreter's.
+      const wanted = write ? [0x8e, 0x82] : [0x8c, 0x80];
+      this.emit(
+        `if((R[${S.SEG_ATTR + segment}]&${wanted[0]})!==${wanted[1]}||R[${
+          S.SEG_LIMIT + segment
+        }]!==-1)${this.e.bail(LEFT_FAULT)}`,
+      );
+      return this.let(`(${this.offset(i)}+R[${S.SEG_BASE + segment}])|0`);
+    }
+    return this.let(this.offset(i));
+  }
+
+  /** Emits the check that an access stays in one page of directly addressed memory; gives its place in host memory. */
+  protected place(bytes: number, linear: Expr, write: boolean): Expr {
+    const t = this.fresh(), o = this.fresh();
+    this.emit(`const ${t}=XT[${write ? "tw" : "tr"}+(${linear}>>>12)],${o}=${linear}&4095;`);
+    const crossing = bytes === 1 ? "" : `||${o}>${4096 - bytes}`;
+    this.emit(`if(${t}<0${crossing})${this.e.bail(LEFT_MEMORY)}`);
+    return `${t}|${o}`;
+  }
+
+  protected get(width: Width, at: Expr): Expr {
+    return width === 32
+      ? `DV.getInt32(${at},true)`
+      : width === 16
+      ? `DV.getUint16(${at},true)`
+      : `DV.getUint8(${at})`;
+  }
+
+  protected set(width: Width, at: Expr, value: Expr): void {
+    this.emit(
+      width === 32
+        ? `DV.setInt32(${at},${value},true);`
+        : width === 16
+        ? `DV.setInt16(${at},${value},true);`
+        : `DV.setInt8(${at},${value});`,
+    );
+  }
+
+  load(width: Width, linear: Expr): Expr {
+    return this.let(this.get(width, this.place(width >> 3, linear, false)));
+  }
+
+  store(width: Width, linear: Expr, value: Expr): void {
+    const kept = this.let(value);
+    this.set(width, this.place(width >> 3, linear, true), kept);
+  }
+
+  protected loadForUpdate(width: Width, linear: Expr): Expr {
+    this.slot = this.let(this.place(width >> 3, linear, true));
+    return this.let(this.get(width, this.slot));
+  }
+
+  protected storeUpdate(width: Width, value: Expr): void {
+    this.set(width, this.slot, value);
+  }
+
+  // The stack.
+
+  protected get stackWidth(): 16 | 32 {
+    return this.variant.operandSize === 16 ? 16 : 32;
+  }
+
+  push(value: Expr): void {
+    const w = this.stackWidth, kept = this.let(value);
+    const sp = this.let(`(${this.name(4, true)}-${w >> 3})|0`);
+    this.store(w, sp, kept);
+    this.emit(`r4=${sp};`);
+  }
+
+  pop(): Expr {
+    return this.load(this.stackWidth, this.let(this.name(4, true)));
+  }
+
+  popCommit(extra: Expr = "0"): void {
+    this.emit(`r4=(r4+${this.stackWidth >> 3}${extra === "0" ? "" : `+${extra}`})|0;`);
+  }
+
+  /** LEAVE, which the interpreter has as a helper because its stack need not be flat. */
+  leaveFrame(): void {
+    const frame = this.let(this.name(5, true)), value = this.load(32, frame);
+    this.emit(`${this.name(4, true)}=(${frame}+4)|0;r5=${value};`);
+  }
+
+  // Where to go on.
+
+  get next(): Expr {
+    return `((pip+${this.e.next})|0)`;
+  }
+
+  get target(): Expr {
+    return `((pip+${this.e.next + this.insn.immediate})|0)`;
+  }
+
+  checkTarget(_offset: Expr): void {}
+
+  jumpRelative(condition?: Expr, commit?: () => void): void {
+    this.jump = { condition: condition === undefined ? undefined : condition, commit };
+  }
+
+  jumpTo(offset: Expr): void {
+    this.jump = { to: offset };
+  }
+
+  raiseIf(condition: Expr, _vector: number): void {
+    // The interpreter finds the same and raises it.
+    this.emit(`if(${condition})${this.e.bail(LEFT_FAULT)}`);
+  }
+
+  pure(name: string, ...args: Expr[]): Expr {
+    return `PURE.${name}(${args.join(",")})`;
+  }
+
+  private unreachable(): never {
+    throw new Error("64-bit operands outside 64-bit code: a mistake in the table");
+  }
+  read64(_i: number): Wide {
+    return this.unreachable();
+  }
+  write64(_i: number, _lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
+  offset64(_i: number): Wide {
+    return this.unreachable();
+  }
+  push64(_lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
+  pop64(_at?: Wide): Wide {
+    return this.unreachable();
+  }
+  get next64(): Wide {
+    return this.unreachable();
+  }
+  target64(): Wide {
+    return this.unreachable();
+  }
+  jumpTo64(_lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
+
+  // Helpers.
+
+  /** Where an operand's words lie in `R`, for XMM and MMX operands. */
+  protected wordsOf(operand: Operand): number {
+    const { insn } = this;
+    switch (operand.kind) {
+      case "V":
+        return S.XMM0 + insn.reg * 4;
+      case "W":
+      case "U":
+        return S.XMM0 + insn.rm * 4;
+      case "P":
+        return S.ST0 + (insn.reg & 7) * 4;
+      default:
+        return S.ST0 + (insn.rm & 7) * 4;
+    }
+  }
+
+  /** Emits what helpers are told of the instruction's place. */
+  protected describe(): void {
+    const { at, next } = this.e;
+    this.emit(`R[${S.INSN_IP}]=(pip+${at})|0;R[${S.NEXT_IP}]=R[${S.RIP}]=(pip+${next})|0;`);
+  }
+
+  protected noteAddress(linear: Expr): void {
+    this.emit(`R[${S.INSN_EA}]=${linear};`);
+  }
+
+  protected takeResult(i: number): void {
+    this.setRegister(i, "result");
+  }
+
+  /**
+   * Emits the call of a helper as `rows.ts` lays down, memory operands being in one page of directly
+   * addressed memory.
+   *
+   * @param marker place of the record that tells where the processor is
+   */
+  callHelper(marker: number, words: { current: number; end: number }): void {
+    const { insn, e } = this, { row, operands } = insn.form;
+    const args: Expr[] = [], after: (() => void)[] = [], before: string[] = [];
+    operands.forEach((operand, i) => {
+      const { kind, writes, reads } = operand;
+      if ((this.variant.memory && "EWQF".includes(kind)) || kind === "O") {
+        const bytes = operandBytes(operand, this.variant.operandSize, this.variant.long);
+        const linear = this.address(i, bytes, writes);
+        if (bytes === 16 && row.unaligned !== true) {
+          this.emit(`if((${linear}&15)!==0)${e.bail(LEFT_FAULT)}`);
+        }
+        const at = this.let(this.place(bytes, linear, writes));
+        this.noteAddress(linear);
+        if (kind === "E" || kind === "O") {
+          const width = bytes * 8 as Width;
+          args.push(reads ? this.let(this.get(width, at)) : "0");
+          if (writes) after.push(() => this.set(width, at, "result"));
+        } else {
+          args.push(`${S.SCRATCH}`);
+          if (reads) {
+            let k = 0;
+            for (; k + 4 <= bytes; k += 4) {
+              before.push(`R[${S.SCRATCH + k / 4}]=DV.getInt32((${at})+${k},true);`);
+            }
+            for (; k + 2 <= bytes; k += 2) {
+              before.push(`U16[${S.SCRATCH * 2 + k / 2}]=DV.getUint16((${at})+${k},true);`);
+            }
+            for (; k < bytes; k++) {
+              before.push(`U8[${S.SCRATCH * 4 + k}]=DV.getUint8((${at})+${k});`);
+            }
+          }
+          if (writes) {
+            after.push(() => {
+              let k = 0;
+              for (; k + 4 <= bytes; k += 4) {
+                this.emit(`DV.setInt32((${at})+${k},R[${S.SCRATCH + k / 4}],true);`);
+              }
+              for (; k + 2 <= bytes; k += 2) {
+                this.emit(`DV.setInt16((${at})+${k},U16[${S.SCRATCH * 2 + k / 2}],true);`);
+              }
+              for (; k < bytes; k++) {
+                this.emit(`DV.setInt8((${at})+${k},U8[${S.SCRATCH * 4 + k}]);`);
+              }
+            });
+          }
+        }
+      } else if (kind === "M") {
+        if (this.variant.memory) args.push(this.let(this.offset(i)));
+      } else if (kind === "I" || kind === "J") args.push(this.immediate(i));
+      else if (kind === "one") args.push("1");
+      else if ("VWUPQN".includes(kind)) args.push(`${this.wordsOf(operand)}`);
+      else if ("SCD".includes(kind)) args.push(`${insn.reg}`);
+      else if (kind === "ST") args.push(`${insn.rm & 7}`);
+      else {
+        args.push(reads ? this.let(this.register(i)) : "0");
+        if (writes) after.push(() => this.takeResult(i));
+      }
+    });
+    e.flush();
+    for (const line of before) this.emit(line);
+    // The state is whole while the helper runs: it may fault, ask for the time, or read any register.
+    this.emit(
+      `/*save*/R[${words.current}]=${marker};R[${words.end}]=${marker}+((n-${e.count})<<3);`,
+    );
+    this.describe();
+    this.emit(
+      `cpu.operandSize=${insn.operandSize};cpu.addressSize=${insn.addressSize};cpu.repeat=${insn.repeat};R[${S.INSN_SEG}]=${insn.segment};`,
+    );
+    if (/^(D[89A-F]\b|9B)/.test(row.opcode)) {
+      const told = operands.every((o) => o.kind !== "I") && insn.modrm >= 0 && insn.opcode >= 0xd8;
+      this.emit(
+        `R[${S.INSN_FOP}]=${told ? ((insn.opcode & 7) << 8) | insn.modrm : insn.immediate};`,
+      );
+    }
+    if (row.guard !== undefined) this.emit(`GUARDS.${row.guard}(cpu);`);
+    this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});/*load*/`);
+    for (const store of after) store();
+    this.emit("}");
+  }
+}
+
+const NOTHING: Pending = {
+  kind: WHOLE,
+  width: 32,
+  plain: false,
+  fr: "0",
+  fc: "0",
+  d: "0",
+  s: "0",
+  r: "0",
+};
+
+/** A condition code as a boolean expression of the two flag words. */
+function conditionOf(cc: string, FR: Expr, FC: Expr): Expr {
+  switch (cc) {
+    case "o":
+      return `((${FC}^(${FC}<<1))<0)`;
+    case "b":
+      return `(${FC}<0)`;
+    case "z":
+      return `(${FR}===0)`;
+    case "be":
+      return `(${FC}<0||${FR}===0)`;
+    case "s":
+      return `((${FR}^(${FC}<<31))<0)`;
+    case "p":
+      return `(PARITY[(${FR}^(${FC}>>>8))&255]!==0)`;
+    case "l":
+      return `((${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+    case "le":
+      return `(${FR}===0||(${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+    default:
+      return `(!${conditionOf(cc.slice(1), FR, FC)})`;
+  }
+}

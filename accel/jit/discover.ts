@@ -1,0 +1,205 @@
+/** Finds the basic blocks of a region: what can be reached within a page from where it begins. */
+import { DECODED, type Decoder, type Insn } from "../x86/decoder.ts";
+import type { Operand } from "../x86/operands.ts";
+import { STRING_HELPERS } from "../x86/strings.ts";
+
+/** An instruction with its offset in the page. */
+export interface Placed {
+  readonly insn: Insn;
+  readonly offset: number;
+}
+
+/** How a block ends. */
+export type Ending =
+  /** Goes on to the next block. */
+  | { kind: "next"; to: number }
+  /** The last instruction is a conditional jump. */
+  | { kind: "branch"; taken: number; to: number }
+  | { kind: "jump"; to: number }
+  | { kind: "call"; to: number; back: number }
+  /** RET, or a jump or call through a register or memory. */
+  | { kind: "indirect"; call: boolean }
+  /** What follows at `to` is the interpreter's to execute. */
+  | { kind: "stop"; to: number };
+
+/** A basic block, by offsets in the page. */
+export interface Block {
+  readonly start: number;
+  readonly insns: Placed[];
+  ending: Ending;
+}
+
+/** What a region consists of. */
+export interface Discovery {
+  readonly blocks: Map<number, Block>;
+  /** Where calls return to and where instructions that are not translated go on: places to come in again. */
+  readonly resumes: Set<number>;
+}
+
+/** Bounds and knowledge that discovery goes by. */
+export interface Limits {
+  /** Most instructions of a region. */
+  instructions: number;
+  /** Whether code at an offset is known to be executed; what is not is left to the interpreter. */
+  executed: (offset: number) => boolean;
+  /** Whether a region begins at an offset already: it is gone to, not copied. */
+  taken: (offset: number) => boolean;
+}
+
+const CONDITIONAL = /^(j(?!mp)|loop)/;
+/** Operand kinds that helpers of regions get. */
+const KNOWN = new Set(["E", "G", "Z", "R", "M", "F", "O", "I", "J", "one", "S", "C", "D", "ST"]);
+for (const kind of "VWUPQN") KNOWN.add(kind);
+
+/** Whether an instruction can be called as a helper from a region. */
+function callable(insn: Insn): boolean {
+  const { row, operands } = insn.form;
+  if (row.control === true || Object.hasOwn(STRING_HELPERS, row.semantic)) return false;
+  const small = (o: Operand) =>
+    KNOWN.has(o.kind) && !(("EWQFO".includes(o.kind)) && (o.bytes > 16 || o.bytes === -1 || o.bytes === -2));
+  return operands.every(small);
+}
+
+/** Whether the region's code may contain an instruction. */
+export function translatable(insn: Insn, meaning: (insn: Insn) => boolean): boolean {
+  const { row, operands } = insn.form;
+  if (insn.memory && insn.segment === 1 && !operands.some((o) => o.kind === "M")) return false;
+  const jumps = operands.some((o) => o.kind === "J") ||
+    ["ret", "jmp_near", "call_near"].includes(row.semantic);
+  if (jumps) return insn.operandSize === (insn.long ? 64 : 32);
+  return meaning(insn) || callable(insn);
+}
+
+/**
+ * Follows the code from `start` on.
+ *
+ * @param bytes the page, starting at `base`
+ */
+export function discover(
+  decoder: Decoder,
+  code: { bytes: Uint8Array; base: number; bits: 32 | 64; protectedMode: boolean },
+  start: number,
+  limits: Limits,
+  meaning: (insn: Insn) => boolean,
+): Discovery {
+  const decoded = new Map<number, Placed | undefined>();
+  const leaders = new Set<number>([start]), resumes = new Set<number>();
+  const work = [start], visited = new Set<number>();
+  let left = limits.instructions;
+  const at = (offset: number): Placed | undefined => {
+    if (decoded.has(offset)) return decoded.get(offset);
+    let placed: Placed | undefined;
+    if (
+      offset < 0x1000 && left > 0 &&
+      decoder.decode(code.bytes, code.base + offset, code.base + 0x1000, code.bits, code.protectedMode) ===
+        DECODED
+    ) {
+      const insn = { ...decoder.result };
+      if (translatable(insn, meaning)) {
+        placed = { insn, offset };
+        left--;
+      }
+    }
+    decoded.set(offset, placed);
+    return placed;
+  };
+  const wanted = (offset: number) =>
+    offset >= 0 && offset < 0x1000 &&
+    (leaders.has(offset) || (limits.executed(offset) && !limits.taken(offset)));
+  const lead = (offset: number) => {
+    if (!wanted(offset) || leaders.has(offset)) return;
+    leaders.add(offset);
+    work.push(offset);
+  };
+  while (work.length > 0) {
+    let offset = work.shift()!;
+    for (;;) {
+      if (visited.has(offset)) break;
+      visited.add(offset);
+      const placed = at(offset);
+      if (placed === undefined) {
+        // The instruction may be one that only the interpreter does: come back after it.
+        const length = lengthOf(decoder, code, offset);
+        if (length > 0 && wanted(offset + length)) {
+          resumes.add(offset + length);
+          lead(offset + length);
+        }
+        break;
+      }
+      const { insn } = placed, next = offset + insn.length, { semantic } = insn.form.row;
+      if (CONDITIONAL.test(semantic)) {
+        lead(next + insn.immediate);
+        lead(next);
+        break;
+      }
+      if (semantic === "jmp") {
+        lead(next + insn.immediate);
+        break;
+      }
+      if (semantic === "call") {
+        lead(next + insn.immediate);
+        if (wanted(next)) resumes.add(next);
+        lead(next);
+        break;
+      }
+      if (semantic === "call_near") {
+        if (wanted(next)) resumes.add(next);
+        lead(next);
+        break;
+      }
+      if (semantic === "jmp_near" || semantic === "ret") break;
+      offset = next;
+      if (leaders.has(offset)) break;
+      if (offset < 0x1000 && limits.taken(offset)) break;
+    }
+  }
+  const blocks = new Map<number, Block>();
+  for (const leader of leaders) {
+    if (decoded.get(leader) === undefined) continue;
+    const insns: Placed[] = [];
+    let ending: Ending | undefined, offset = leader;
+    while (ending === undefined) {
+      const placed = decoded.get(offset);
+      if (placed === undefined) {
+        ending = { kind: "stop", to: offset };
+        break;
+      }
+      insns.push(placed);
+      const { insn } = placed, next = offset + insn.length, { semantic } = insn.form.row;
+      if (CONDITIONAL.test(semantic)) {
+        ending = { kind: "branch", taken: next + insn.immediate, to: next };
+      } else if (semantic === "jmp") ending = { kind: "jump", to: next + insn.immediate };
+      else if (semantic === "call") {
+        ending = { kind: "call", to: next + insn.immediate, back: next };
+      } else if (semantic === "jmp_near" || semantic === "ret") {
+        ending = { kind: "indirect", call: false };
+      } else if (semantic === "call_near") ending = { kind: "indirect", call: true };
+      else if (leaders.has(next)) ending = { kind: "next", to: next };
+      offset = next;
+    }
+    blocks.set(leader, { start: leader, insns, ending });
+  }
+  for (const offset of resumes) if (!blocks.has(offset)) resumes.delete(offset);
+  return { blocks, resumes };
+}
+
+/** Length of an instruction that is valid but not translated; 0 where there is none. */
+function lengthOf(
+  decoder: Decoder,
+  code: { bytes: Uint8Array; base: number; bits: 32 | 64; protectedMode: boolean },
+  offset: number,
+): number {
+  if (offset >= 0x1000) return 0;
+  const outcome = decoder.decode(
+    code.bytes,
+    code.base + offset,
+    code.base + 0x1000,
+    code.bits,
+    code.protectedMode,
+  );
+  if (outcome !== DECODED) return 0;
+  const { semantic } = decoder.result.form.row;
+  return ["jmp_far", "iret", "retf", "ud", "sysexit", "sysret"].includes(semantic)
+    ? 0
+    : decoder.result.length;
+}

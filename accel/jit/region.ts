@@ -1,0 +1,356 @@
+/** Writes the text of a region: its blocks in structured form, with what is loaded before and stored after. */
+import type { Binder } from "../x86/binder.ts";
+import type { Insn } from "../x86/decoder.ts";
+import { TLB_WRITE } from "../x86/mmu.ts";
+import * as S from "../x86/state.ts";
+import { CURRENT, PAGE_IP, PLACE_END, TLB_BASE } from "../interp/record.ts";
+import { JitBinder } from "./binder.ts";
+import type { Block, Discovery } from "./discover.ts";
+import {
+  Emitter,
+  LEFT_ATTENTION,
+  LEFT_BUDGET,
+  LEFT_INDIRECT,
+  LEFT_JUMP,
+  LEFT_OTHER,
+} from "./emitter.ts";
+import { type Graph, type Shape, shape } from "./structure.ts";
+
+/** What writing a region needs of the engine. */
+export interface RegionContext {
+  long: boolean;
+  /** Emits the meaning of an instruction; false if it has none but a helper. */
+  meaning: (binder: Binder) => boolean;
+  /** The place of a record that tells that the processor is at an offset. */
+  marker: (offset: number, next: number) => number;
+}
+
+/** The text of a region. */
+export interface RegionText {
+  /** Body of `function(n,e)`: executes up to `n` instructions from entry `e` on, and gives what is left. */
+  body: string;
+  /** Offsets in the page by entry number. */
+  entries: number[];
+  instructions: number;
+  blocks: number;
+}
+
+/** Places at which a region may be entered, at most. */
+const MOST_ENTRIES = 24;
+
+/** Writes the regions's function. */
+export function writeRegion(
+  discovery: Discovery,
+  start: number,
+  context: RegionContext,
+): RegionText {
+  return new Writer(discovery, start, context).write();
+}
+
+class Writer {
+  private readonly e: Emitter;
+  private readonly ids = new Map<number, number>();
+  private readonly nodes: (Block | undefined)[] = [undefined];
+  private readonly redirects = new Map<number, number[]>();
+  private graph!: Graph;
+  private shape!: Shape;
+  /** Where RET and the like may lead within the region. */
+  private readonly returns: number[] = [];
+  private readonly reach = new Map<number, number>();
+  private entries: number[] = [];
+
+  constructor(
+    private readonly discovery: Discovery,
+    private readonly start: number,
+    private readonly context: RegionContext,
+  ) {
+    this.e = new Emitter(context.long);
+  }
+
+  write(): RegionText {
+    const { discovery, e } = this;
+    for (const block of discovery.blocks.values()) {
+      this.ids.set(block.start, this.nodes.length);
+      this.nodes.push(block);
+    }
+    for (const block of discovery.blocks.values()) {
+      const { ending } = block;
+      if (ending.kind === "call" && this.ids.has(ending.to) && this.ids.has(ending.back)) {
+        if (!this.returns.includes(ending.back)) this.returns.push(ending.back);
+      }
+    }
+    this.entries = [this.start];
+    for (const offset of discovery.resumes) {
+      if (this.entries.length < MOST_ENTRIES && !this.entries.includes(offset)) {
+        this.entries.push(offset);
+      }
+    }
+    this.addLoops();
+    this.graph = { successors: this.edges(), dispatch: new Map() };
+    this.shape = shape(this.graph);
+    for (const [node, targets] of this.graph.dispatch) {
+      for (const target of targets) {
+        const list = this.redirects.get(target);
+        if (list === undefined) this.redirects.set(target, [node]);
+        else list.push(node);
+      }
+    }
+    e.emit("X:{");
+    this.tree(0);
+    e.emit("}");
+    let instructions = 0;
+    for (const block of discovery.blocks.values()) instructions += block.insns.length;
+    return {
+      body: this.frame(e.lines.join("\n")),
+      entries: this.entries,
+      instructions,
+      blocks: discovery.blocks.size,
+    };
+  }
+
+  /** Successor nodes of every node; the root's are the entries. */
+  private edges(): number[][] {
+    return this.nodes.map((block) =>
+      block === undefined ? this.entries.map((offset) => this.ids.get(offset)!) : this.targets(block)
+    );
+  }
+
+  private targets(block: Block): number[] {
+    const { ending } = block, offsets: number[] = [];
+    switch (ending.kind) {
+      case "branch":
+        offsets.push(ending.taken, ending.to);
+        break;
+      case "next":
+      case "jump":
+      case "call":
+        offsets.push(ending.to);
+        break;
+      case "indirect":
+        if (!ending.call) offsets.push(...this.returns);
+        break;
+    }
+    return offsets.filter((o) => this.ids.has(o)).map((o) => this.ids.get(o)!);
+  }
+
+  /** Where the region's outermost loops begin it can be entered too, so that the next slice goes on there. */
+  private addLoops(): void {
+    const plain = shape({ successors: this.edges(), dispatch: new Map() });
+    for (const header of plain.headers) {
+      const block = this.nodes[header];
+      if (block === undefined || this.entries.includes(block.start)) continue;
+      let outer = plain.dominator[header];
+      while (outer !== 0 && !plain.headers.has(outer)) outer = plain.dominator[outer];
+      if (outer === 0 && this.entries.length < MOST_ENTRIES) this.entries.push(block.start);
+    }
+  }
+
+  /** Surrounds the body with loads and stores of the registers it uses. */
+  private frame(body: string): string {
+    const { e } = this;
+    const used = [...e.used].sort((a, b) => a - b), written = used.filter((n) => e.written.has(n));
+    const high = (f: (n: number) => string, list: number[]) => e.long ? list.map(f) : [];
+    const save = [
+      ...written.map((n) => `R[${n * 2}]=r${n};`),
+      ...high((n) => `R[${n * 2 + 1}]=r${n}h;`, written),
+      `R[${S.FR}]=fr;R[${S.FC}]=fc;`,
+    ].join("");
+    const load = [
+      ...used.map((n) => `r${n}=R[${n * 2}];`),
+      ...high((n) => `r${n}h=R[${n * 2 + 1}];`, used),
+      `fr=R[${S.FR}];fc=R[${S.FC}];`,
+    ].join("");
+    const declare = [
+      ...used.map((n) => `r${n}=R[${n * 2}]`),
+      ...high((n) => `r${n}h=R[${n * 2 + 1}]`, used),
+      `fr=R[${S.FR}],fc=R[${S.FC}],fk=0,fd=0,fs=0,x=0,k=0,w=0,b=0`,
+    ].join(",");
+    return [
+      `let ${declare};`,
+      `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
+      body.replaceAll("/*save*/", save).replaceAll("/*load*/", load),
+      `fc=carriesOf(fk,fd,fs,fr,fc);`,
+      save,
+      `R[${S.RIP}]=(pip+x)|0;WHY[0]=w;`,
+      `return (n+k)|0;`,
+    ].join("\n");
+  }
+
+  /** Emits a node and all that it dominates. */
+  private tree(node: number): void {
+    const { shape, e } = this;
+    const header = shape.headers.has(node);
+    if (header) e.emit(`L${node}:for(;;){`);
+    const below = shape.children[node].filter((child) => shape.merges.has(child))
+      .sort((a, b) => shape.order[b] - shape.order[a]);
+    for (const child of below) e.emit(`M${child}:{`);
+    this.node(node);
+    for (const child of below.reverse()) {
+      e.emit("}");
+      e.pending = undefined;
+      e.count = 0;
+      this.tree(child);
+    }
+    if (header) e.emit("}");
+  }
+
+  /** Whether the budget is looked at where a node begins. */
+  private checks(node: number): boolean {
+    const { shape } = this;
+    const above = shape.dominator[node];
+    return shape.headers.has(node) || shape.merges.has(node) || above === 0 ||
+      this.graph.dispatch.has(above);
+  }
+
+  /** Most instructions from a node on until the budget is looked at again. */
+  private length(node: number): number {
+    const known = this.reach.get(node);
+    if (known !== undefined) return known;
+    let most = 0;
+    for (const next of this.graph.successors[node]) {
+      if (!this.checks(next) && next !== node) most = Math.max(most, this.length(next));
+    }
+    const length = (this.nodes[node]?.insns.length ?? 0) + most;
+    this.reach.set(node, length);
+    return length;
+  }
+
+  private node(node: number): void {
+    const { e, graph } = this;
+    if (node === 0) {
+      this.choose("e", this.entries.map((offset, i) => [i, this.ids.get(offset)!]), 0);
+      return;
+    }
+    const targets = graph.dispatch.get(node);
+    if (targets !== undefined) {
+      this.choose("b", targets.map((target) => [target, target]), node);
+      return;
+    }
+    const block = this.nodes[node]!;
+    if (this.checks(node)) {
+      e.emit(`if(n<${this.length(node)})${e.exit(block.start, LEFT_BUDGET)}`);
+    }
+    this.block(block, node);
+  }
+
+  private choose(variable: string, cases: [number, number][], from: number): void {
+    const { e } = this, count = e.count;
+    if (cases.length === 1) {
+      this.go(from, cases[0][1]);
+      return;
+    }
+    e.emit(`switch(${variable}){`);
+    cases.forEach(([value, target], i) => {
+      e.emit(i === cases.length - 1 ? "default:{" : `case ${value}:{`);
+      e.count = count;
+      e.pending = undefined;
+      this.go(from, target);
+      e.emit("}");
+    });
+    e.emit("}");
+  }
+
+  private block(block: Block, node: number): void {
+    const { e, context } = this;
+    let jump: JitBinder["jump"];
+    for (const { insn, offset } of block.insns) {
+      e.at = offset;
+      e.next = offset + insn.length;
+      const binder = this.binder(insn);
+      jump = undefined;
+      if (insn.form.row.semantic === "leave" && insn.operandSize === 32) binder.leaveFrame();
+      else if (!context.meaning(binder)) {
+        const marker = context.marker(e.at, e.next);
+        binder.callHelper(marker, { current: CURRENT, end: PLACE_END });
+        // Something happened that the run loop must see to before the next instruction.
+        e.emit(
+          `if(cpu.attention){n=((R[${PLACE_END}]-${marker})>>3)-1;fk=0;x=${e.next};k=0;w=${LEFT_ATTENTION};break X;}`,
+        );
+      }
+      jump = binder.jump;
+      if (jump === undefined || jump.condition === undefined) e.count++;
+    }
+    const { ending } = block;
+    switch (ending.kind) {
+      case "stop":
+        e.emit(e.exit(ending.to, LEFT_OTHER));
+        break;
+      case "next":
+        this.goOffset(node, ending.to);
+        break;
+      case "jump":
+      case "call":
+        this.goOffset(node, ending.to);
+        break;
+      case "branch": {
+        const { condition, commit } = jump!;
+        commit?.();
+        e.count++;
+        e.emit(`if(${condition}){`);
+        const pending = e.pending, count = e.count;
+        this.goOffset(node, ending.taken);
+        e.emit("}");
+        e.pending = pending;
+        e.count = count;
+        this.goOffset(node, ending.to);
+        break;
+      }
+      case "indirect":
+        this.indirect(node, jump!.to!, ending.call);
+        break;
+    }
+  }
+
+  private binder(insn: Insn): JitBinder {
+    return new JitBinder(this.e, insn);
+  }
+
+  private indirect(node: number, to: string, call: boolean): void {
+    const { e } = this;
+    const target = e.fresh();
+    e.emit(`const ${target}=(${to}-pip)|0;`);
+    if (!call) {
+      const pending = e.pending, count = e.count;
+      for (const offset of this.returns) {
+        e.emit(`if(${target}===${offset}){`);
+        e.pending = pending;
+        e.count = count;
+        this.go(node, this.ids.get(offset)!);
+        e.emit("}");
+      }
+      e.pending = pending;
+      e.count = count;
+    }
+    e.emit(e.exit(target, LEFT_INDIRECT));
+  }
+
+  private goOffset(from: number, offset: number): void {
+    const target = this.ids.get(offset);
+    if (target === undefined) this.e.emit(this.e.exit(offset, LEFT_JUMP));
+    else this.go(from, target);
+  }
+
+  /** Emits going from a node to another. */
+  private go(from: number, block: number): void {
+    const { e, shape } = this;
+    let target = block;
+    const list = this.redirects.get(block);
+    if (list !== undefined) {
+      const at = list.indexOf(from) + 1;
+      if (at < list.length) target = list[at];
+      if (at === 0) e.emit(`b=${block};`);
+    }
+    const inline = shape.dominator[target] === from && !shape.merges.has(target) &&
+      shape.order[target] > shape.order[from];
+    if (inline && !this.checks(target)) {
+      this.tree(target);
+      return;
+    }
+    e.flush();
+    if (e.count !== 0) e.emit(`n=(n-${e.count})|0;`);
+    e.count = 0;
+    if (inline) this.tree(target);
+    else if (shape.order[target] <= shape.order[from]) e.emit(`continue L${target};`);
+    else e.emit(`break M${target};`);
+  }
+}

@@ -1,0 +1,134 @@
+/** The regions that exist, by the records that lead to them and by the pages that they were made from. */
+import type { CodeCache } from "../interp/code_cache.ts";
+import { F_PLACE, F_REG, OP, OP_GOTO, OP_REGION, RECORD } from "../interp/record.ts";
+
+/** Executes up to `n` instructions from entry `e` on; gives what is left of them. */
+export type RegionFunction = (n: number, e: number) => number;
+
+/** Translated code. */
+export interface Region {
+  /** Makes the function for a processor, given what its text refers to. */
+  readonly make: (...scope: unknown[]) => RegionFunction;
+  /** Host page number of its code, and the span of offsets that it was made from. */
+  readonly host: number;
+  readonly from: number;
+  readonly to: number;
+  readonly instructions: number;
+  /** Length of its text. */
+  readonly size: number;
+  /** Records that lead here. */
+  readonly places: number[];
+}
+
+/** Heat of a place that is not to be compiled again. */
+export const NEVER = 0xffff;
+
+/** The regions of all processors that share a code cache. */
+export class RegionStore {
+  /** By record: heat; whether it was seen executed; region and entry; the copy of the record that a region's stands for. */
+  readonly heat: Uint16Array;
+  readonly seen: Uint8Array;
+  readonly entryOf: Int32Array;
+  readonly shadows: Int32Array;
+  /** Regions that exist, and the length of their texts. */
+  regions = 0;
+  bytes = 0;
+  /** What was ever compiled, and given up since code changed. */
+  compiled = 0;
+  instructions = 0;
+  invalidated = 0;
+  private readonly list: (Region | undefined)[] = [];
+  private readonly members: (RegionFunction | undefined)[][] = [];
+  private readonly byPage = new Map<number, Set<number>>();
+  private readonly invalidations = new Map<number, number>();
+
+  constructor(private readonly code: CodeCache) {
+    const records = code.records.length / RECORD;
+    this.heat = new Uint16Array(records);
+    this.seen = new Uint8Array(records);
+    this.entryOf = new Int32Array(records);
+    this.shadows = new Int32Array(records);
+    code.onChange = (host, from, to) => this.changed(host, from, to);
+    code.onFlush = () => this.forget();
+  }
+
+  /** Takes in the functions of another processor, by region number. */
+  join(functions: (RegionFunction | undefined)[]): void {
+    this.members.push(functions);
+  }
+
+  /** The region with a number. */
+  at(id: number): Region {
+    return this.list[id]!;
+  }
+
+  /** How often regions of a host page were given up. */
+  changes(host: number): number {
+    return this.invalidations.get(host) ?? 0;
+  }
+
+  /** Adds a region that is entered at the records given, in the order of its entries. */
+  add(region: Region, entries: readonly number[]): number {
+    const C = this.code.records, id = this.list.push(region) - 1;
+    entries.forEach((place, entry) => {
+      if (C[place + OP] <= OP_REGION) return;
+      const shadow = this.code.allocate(2);
+      if (shadow === 0) return;
+      for (let i = 0; i < RECORD; i++) C[shadow + i] = C[place + i];
+      C[shadow + RECORD + OP] = OP_GOTO;
+      C[shadow + RECORD + F_REG] = place + RECORD;
+      C[shadow + RECORD + F_PLACE] = (C[place + F_PLACE] >>> 16) * 0x10001;
+      this.shadows[place >> 3] = shadow;
+      this.entryOf[place >> 3] = (id << 6) | entry;
+      C[place + OP] = OP_REGION;
+      region.places.push(place);
+    });
+    const pages = this.byPage.get(region.host);
+    if (pages === undefined) this.byPage.set(region.host, new Set([id]));
+    else pages.add(id);
+    this.regions++;
+    this.compiled++;
+    this.instructions += region.instructions;
+    this.bytes += region.size;
+    return id;
+  }
+
+  private changed(host: number, from: number, to: number): boolean {
+    const ids = this.byPage.get(host);
+    if (ids === undefined) return false;
+    let hit = false;
+    for (const id of ids) {
+      const region = this.at(id);
+      if (region.from >= to || region.to <= from) continue;
+      hit = true;
+      this.invalidated++;
+      this.remove(id);
+    }
+    if (hit) this.invalidations.set(host, this.changes(host) + 1);
+    return hit;
+  }
+
+  private remove(id: number): void {
+    const region = this.at(id), C = this.code.records;
+    for (const place of region.places) {
+      if (C[place + OP] === OP_REGION && this.entryOf[place >> 3] >> 6 === id) {
+        C[place + OP] = C[this.shadows[place >> 3] + OP];
+        this.heat[place >> 3] = 0;
+      }
+    }
+    this.byPage.get(region.host)!.delete(id);
+    this.list[id] = undefined;
+    for (const functions of this.members) functions[id] = undefined;
+    this.regions--;
+    this.bytes -= region.size;
+  }
+
+  private forget(): void {
+    this.heat.fill(0);
+    this.seen.fill(0);
+    this.byPage.clear();
+    this.list.length = 0;
+    for (const functions of this.members) functions.length = 0;
+    this.regions = this.bytes = 0;
+  }
+}

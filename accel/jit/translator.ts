@@ -1,0 +1,289 @@
+/**
+ * The block translator: compiles hot code to JavaScript in regions. The interpreter executes what is not
+ * hot, what regions leave to it, and everything in modes that are not translated.
+ */
+import type { CpuBus } from "../x86/cpu.ts";
+import type { Insn } from "../x86/decoder.ts";
+import { PURE } from "../x86/integer.ts";
+import type { CpuModel } from "../x86/models.ts";
+import { SEMANTICS } from "../x86/semantics.ts";
+import * as S from "../x86/state.ts";
+import { GUARDS, HELPERS } from "../x86/table.ts";
+import { MODE_BIG, MODE_FLAT, MODE_PROTECTED } from "../interp/code_cache.ts";
+import { Interpreter } from "../interp/interpreter.ts";
+import { emitMeaning } from "../interp/operations.ts";
+import {
+  CS_CHECK,
+  F_PLACE,
+  F_REG,
+  LOOKUP_PLACE,
+  MODE_BASE,
+  OP,
+  OP_REGION,
+  OP_RESYNC,
+  PAGE_IP,
+  PLACE_END,
+  RECORD,
+  RING_AT,
+  RING_SIZE,
+  TLB_BASE,
+} from "../interp/record.ts";
+import { discover } from "./discover.ts";
+import { carriesOf, REASONS } from "./emitter.ts";
+import { writeRegion } from "./region.ts";
+import { NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
+
+/** What the translator did so far. */
+export interface JitStatistics {
+  /** Regions that exist now, with the bytes of their text. */
+  regions: number;
+  bytes: number;
+  /** Regions made in all, their guest instructions, and those given up since their code changed. */
+  compiled: number;
+  instructions: number;
+  invalidated: number;
+  /** Times that a region was entered, and why regions were left. */
+  entered: number;
+  exits: Record<string, number>;
+}
+
+/** How the translator decides. */
+export interface JitOptions {
+  /** Compile at first sight, for tests. */
+  eager?: boolean;
+  /** Told of the text of each region. */
+  trace?: (text: string) => void;
+}
+
+/** Instructions between two looks at what is hot. */
+const SAMPLE = 16_384;
+/** Looks that must have found a place before it is compiled. */
+const HOT = 12;
+/** Most guest instructions of a region. */
+const MOST_INSTRUCTIONS = 256;
+/** No straight run of records is longer than this many words. */
+const LONGEST_RUN = 64 * RECORD;
+/** After so many of a page's regions were invalidated its code is left to the interpreter. */
+const MOST_INVALIDATIONS = 32;
+
+/** A processor whose hot code is translated. */
+export class Translator extends Interpreter {
+  private readonly eager: boolean;
+  private readonly trace: ((text: string) => void) | undefined;
+  /** What the processors of one board share, and this one's own functions by region number. */
+  private readonly store: RegionStore;
+  private readonly functions: (RegionFunction | undefined)[] = [];
+  private readonly scope: Record<string, unknown>;
+  private readonly why = new Int32Array(1);
+  private readonly exits: Float64Array = new Float64Array(REASONS.length);
+  private entered = 0;
+
+  /** @param options how it decides; `peer` is another processor of the same board, which decides for both */
+  constructor(bus: CpuBus, model: CpuModel, options: JitOptions & { peer?: Translator } = {}) {
+    super(bus, model, options.peer);
+    const { peer } = options;
+    this.eager = peer?.eager ?? options.eager === true;
+    this.trace = peer?.trace ?? options.trace;
+    this.stretch = SAMPLE;
+    this.store = peer?.store ?? new RegionStore(this.code);
+    this.store.join(this.functions);
+    const { x86 } = this;
+    this.scope = {
+      R: x86.R,
+      U8: x86.U8,
+      U16: x86.U16,
+      XT: x86.mmu.tlb,
+      DV: bus.memory.host.view,
+      PARITY: S.PARITY,
+      PURE,
+      GUARDS,
+      HELPERS,
+      cpu: x86,
+      carriesOf,
+      WHY: this.why,
+    };
+  }
+
+  /** What was done so far. */
+  get statistics(): JitStatistics {
+    const { regions, bytes, compiled, instructions, invalidated } = this.store;
+    return {
+      regions,
+      bytes,
+      compiled,
+      instructions,
+      invalidated,
+      entered: this.entered,
+      exits: Object.fromEntries(REASONS.map((name, i) => [name, this.exits[i]])),
+    };
+  }
+
+  // Execution.
+
+  protected override enterRegion(p: number): number {
+    const { R, exits, why, functions } = this, C = this.code.records;
+    const { entryOf, shadows } = this.store;
+    let n = (R[PLACE_END] - p) >> 3;
+    for (;;) {
+      const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
+      this.entered++;
+      const left = run(n, entry & 63);
+      exits[why[0]]++;
+      this.note(p);
+      if (left === n) {
+        // Nothing could be done: the instruction is the interpreter's, or the budget too small.
+        const shadow = shadows[p >> 3];
+        this.note(shadow);
+        R[PLACE_END] = shadow + n * RECORD;
+        return shadow;
+      }
+      n = left;
+      const q = n > 0 ? this.placeOf(R[S.RIP]) : 0;
+      if (q === 0) {
+        R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
+        return LOOKUP_PLACE;
+      }
+      this.note(q);
+      if (C[q + OP] !== OP_REGION) {
+        R[PLACE_END] = q + n * RECORD;
+        return q;
+      }
+      p = q;
+    }
+  }
+
+  /** The record of an offset in CS if it was decoded before, or 0. Notes a change of page. */
+  private placeOf(ip: number): number {
+    const { R, code } = this;
+    if (R[CS_CHECK] !== 0) return 0;
+    const t = this.x86.mmu.tlb[R[TLB_BASE] + (ip >>> 12)];
+    if (t < 0) return 0;
+    const g = code.pages[R[MODE_BASE] + (t >>> 12)];
+    if (g === 0) return 0;
+    const q = code.places[(g << 12) | (ip & 0xfff)];
+    if (q !== 0) this.enterPage(ip & ~0xfff, 0);
+    return q;
+  }
+
+  /** Makes this processor's function of a region. */
+  private bind(id: number): RegionFunction {
+    const { make } = this.store.at(id);
+    return this.functions[id] = make(...Object.values(this.scope));
+  }
+
+  // What is hot.
+
+  protected override afterStretch(): void {
+    const { R, branches, store: { heat, seen } } = this, C = this.code.records;
+    let at = R[RING_AT], end = 0;
+    for (let n = 0; n < RING_SIZE - 1; n++, at--) {
+      const entry = branches[at & (RING_SIZE - 1)];
+      if (entry === 0) break;
+      if (entry < 0) continue;
+      if (end === 0) {
+        end = entry;
+        continue;
+      }
+      const start = entry, last = end;
+      end = 0;
+      if (start > last || last - start > LONGEST_RUN) {
+        if (start > last + RECORD) end = start;
+        continue;
+      }
+      for (let p = start; p <= last; p += RECORD) seen[p >> 3] = 1;
+      if (C[start + OP] === OP_REGION || heat[start >> 3] === NEVER) continue;
+      if (++heat[start >> 3] >= HOT) this.compile(start);
+    }
+  }
+
+  protected override lookup(): number {
+    const place = super.lookup();
+    if (this.eager && place !== 0 && this.code.records[place + OP] !== OP_REGION) {
+      if (this.store.heat[place >> 3] !== NEVER) this.compile(place);
+    }
+    return place;
+  }
+
+  /** Where a record's code lies: code page number, host page number and mode; undefined if it is not there any more. */
+  private origin(p: number): { page: number; host: number; mode: number } | undefined {
+    const { code } = this, offset = code.records[p + F_PLACE] & 0xffff;
+    if (offset > 0xfff) return undefined;
+    for (let page = 1; page < code.owners.length; page++) {
+      if (code.places[(page << 12) | offset] !== p) continue;
+      const owner = code.owners[page];
+      if (code.pages[owner] !== page) return undefined;
+      return { page, host: owner % code.hostPages, mode: Math.floor(owner / code.hostPages) };
+    }
+    return undefined;
+  }
+
+  // Compilation.
+
+  /** Compiles the region that begins at the record at `p`. */
+  private compile(p: number): void {
+    const { code, store } = this, C = code.records;
+    store.heat[p >> 3] = NEVER;
+    const origin = this.origin(p);
+    if (origin === undefined) return;
+    const { page, host, mode } = origin;
+    if ((mode & (MODE_BIG | MODE_FLAT)) !== (MODE_BIG | MODE_FLAT)) return;
+    if (store.changes(host) > MOST_INVALIDATIONS) return;
+    const start = C[p + F_PLACE] & 0xfff;
+    const known = (offset: number) => code.places[(page << 12) | offset];
+    const discovery = discover(
+      code.decoder,
+      {
+        bytes: this.x86.bus.memory.host.bytes,
+        base: host << 12,
+        bits: 32,
+        protectedMode: (mode & MODE_PROTECTED) !== 0,
+      },
+      start,
+      {
+        instructions: MOST_INSTRUCTIONS,
+        executed: (offset) => this.eager || (known(offset) !== 0 && store.seen[known(offset) >> 3] !== 0),
+        taken: (offset) => known(offset) !== 0 && C[known(offset) + OP] === OP_REGION,
+      },
+      hasMeaning,
+    );
+    if (!discovery.blocks.has(start)) return;
+    const markers = code.allocate(8 * MOST_INSTRUCTIONS);
+    if (markers === 0) return;
+    let marked = 0;
+    const text = writeRegion(discovery, start, {
+      long: false,
+      meaning: emitMeaning,
+      marker: (offset, next) => {
+        const at = markers + marked++ * RECORD;
+        C[at + OP] = OP_RESYNC;
+        C[at + F_PLACE] = offset | (next << 16);
+        return at;
+      },
+    });
+    const make = new Function(
+      ...Object.keys(this.scope),
+      `"use strict";return function region(n,e){${text.body}}`,
+    ) as Region["make"];
+    let from = 0x1000, to = 0;
+    for (const block of discovery.blocks.values()) {
+      for (const { insn, offset } of block.insns) {
+        from = Math.min(from, offset);
+        to = Math.max(to, offset + insn.length);
+      }
+    }
+    const entries = text.entries.map((offset) => code.find(host << 12, offset, mode));
+    const { instructions } = text, size = text.body.length;
+    const id = store.add({ make, host, from, to, instructions, size, places: [] }, entries);
+    this.trace?.(
+      `region ${id} at host page ${host.toString(16)}+${start.toString(16)}: ` +
+        `${text.instructions} instructions, ${text.blocks} blocks\n${text.body}\n`,
+    );
+  }
+}
+
+/** Whether an instruction has a meaning that regions contain, other than a helper's. */
+function hasMeaning(insn: Insn): boolean {
+  const { semantic } = insn.form.row;
+  return semantic === "leave" || Object.hasOwn(SEMANTICS, semantic);
+}
+
