@@ -30,6 +30,7 @@
  * @module
  */
 import { Interpreter } from "./accel/interp/interpreter.ts";
+import { Translator } from "./accel/jit/translator.ts";
 import { MODEL_NAMES, parseCpuModel } from "./accel/x86/models.ts";
 import type { BlockDevice } from "./core/block/block_device.ts";
 import { MemoryDevice } from "./core/block/memory_device.ts";
@@ -75,7 +76,12 @@ export type {
   WithinOptions,
 } from "./core/expect/serial_stream.ts";
 export { type ShellResult, stripAnsi } from "./core/expect/shell.ts";
-export type { CpuActivity, CpuRegisters, ExecutedInstruction } from "./core/machine/cpu.ts";
+export type {
+  CpuActivity,
+  CpuRegisters,
+  ExecutedInstruction,
+  TranslationStatistics,
+} from "./core/machine/cpu.ts";
 export { type Duration, formatNanoseconds, nanoseconds } from "./core/machine/duration.ts";
 export {
   describeExit,
@@ -166,6 +172,9 @@ export interface FlatImageOptions {
   >;
 }
 
+/** The engines that execute a guest's code; all compute the same. */
+export type Engine = "interp" | "jit";
+
 /** What a machine is made of. It starts with `firmware`, with `flash` or with a `kernel`. */
 export interface MachineOptions extends MachineSettings {
   /** The board. `pc` is the only one: Intel 440FX and PIIX3. */
@@ -178,8 +187,8 @@ export interface MachineOptions extends MachineSettings {
   processors?: number;
   /** Whether the board has an HPET. Default true. */
   hpet?: boolean;
-  /** The engine. `interp` is the only one: an interpreter. */
-  accel?: "interp";
+  /** What executes the guest's code: an interpreter (`interp`, default), or a translator of hot code to JavaScript (`jit`), which computes the same. */
+  accel?: Engine;
   /** A system ROM such as SeaBIOS's `bios-256k.bin`. */
   firmware?: Image;
   /** Flash chips, such as OVMF's code and variables; a path stands for `{ file: path }`. */
@@ -313,7 +322,7 @@ function checkMachine(options: MachineOptions): void {
     checkChoice("flat.mode", flat.mode, ["real", "protected"]);
   }
   checkChoice("board", options.board, ["pc"]);
-  checkChoice("accel", options.accel, ["interp"]);
+  checkChoice("accel", options.accel, ["interp", "jit"]);
   checkChoice("vga", options.vga, ["std", "none"]);
   checkChoice("tripleFault", options.tripleFault, ["exit", "reset"]);
   checkChoice("driveErrors", options.driveErrors, ["fail", "report"]);
@@ -345,12 +354,20 @@ function checkProcessors(count: number | undefined): void {
 }
 
 /** Makes processors of one model, for one board: they share decoded code. */
-function cpuFactory(text: string): CpuFactory {
+function cpuFactory(text: string, engine: Engine): CpuFactory {
   let model;
   try {
     model = parseCpuModel(text);
   } catch (error) {
     throw new OptionError("cpu", (error as Error).message);
+  }
+  if (engine === "jit") {
+    let peer: Translator | undefined;
+    return (bus) => {
+      const processor = new Translator(bus, model, { peer });
+      peer ??= processor;
+      return processor;
+    };
   }
   let first: Interpreter | undefined;
   return (bus) => {
@@ -529,7 +546,7 @@ export class Machine extends BoardMachine {
       throw new OptionError("icountShift", `${icountShift} is not an integer from 0 to 10`);
     }
     checkProcessors(options.processors);
-    const cpu = cpuFactory(options.cpu ?? "max");
+    const cpu = cpuFactory(options.cpu ?? "max", options.accel ?? "interp");
     const memory = memorySize(options.memory);
     const kernel = await kernelOptions(options);
     const rom = firmware === undefined ? undefined : await readImage("firmware", firmware);

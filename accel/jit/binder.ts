@@ -3,7 +3,16 @@ import { Binder, type Expr, type Variant, type Wide, type Width } from "../x86/b
 import type { Insn } from "../x86/decoder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import * as S from "../x86/state.ts";
-import { ADD, type Emitter, LEFT_FAULT, LEFT_MEMORY, type Pending, pendingCarries, SUB, WHOLE } from "./emitter.ts";
+import {
+  ADD,
+  type Emitter,
+  LEFT_FAULT,
+  LEFT_MEMORY,
+  type Pending,
+  pendingCarries,
+  SUB,
+  WHOLE,
+} from "./emitter.ts";
 
 /** How an instruction goes on, where it does not simply go on to the next. */
 export interface Jump {

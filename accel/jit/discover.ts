@@ -56,7 +56,8 @@ function callable(insn: Insn): boolean {
   const { row, operands } = insn.form;
   if (row.control === true || Object.hasOwn(STRING_HELPERS, row.semantic)) return false;
   const small = (o: Operand) =>
-    KNOWN.has(o.kind) && !(("EWQFO".includes(o.kind)) && (o.bytes > 16 || o.bytes === -1 || o.bytes === -2));
+    KNOWN.has(o.kind) &&
+    !(("EWQFO".includes(o.kind)) && (o.bytes > 16 || o.bytes === -1 || o.bytes === -2));
   return operands.every(small);
 }
 
@@ -91,7 +92,13 @@ export function discover(
     let placed: Placed | undefined;
     if (
       offset < 0x1000 && left > 0 &&
-      decoder.decode(code.bytes, code.base + offset, code.base + 0x1000, code.bits, code.protectedMode) ===
+      decoder.decode(
+          code.bytes,
+          code.base + offset,
+          code.base + 0x1000,
+          code.bits,
+          code.protectedMode,
+        ) ===
         DECODED
     ) {
       const insn = { ...decoder.result };

@@ -110,7 +110,9 @@ export class Emitter {
 export function pendingCarries(p: Pending): Expr {
   if (p.kind === WHOLE) return p.fc;
   const { d, s, r } = p;
-  const vector = p.kind === ADD ? `(${d}&${s})|((${d}|${s})&~${r})` : `(~${d}&${s})|((~${d}|${s})&${r})`;
+  const vector = p.kind === ADD
+    ? `(${d}&${s})|((${d}|${s})&~${r})`
+    : `(~${d}&${s})|((~${d}|${s})&${r})`;
   if (p.width === 32) return `(${vector})&-1073741816`;
   return `((${vector})<<${32 - p.width}&-1073741824)|((${vector})&8)`;
 }

@@ -111,7 +111,9 @@ class Writer {
   /** Successor nodes of every node; the root's are the entries. */
   private edges(): number[][] {
     return this.nodes.map((block) =>
-      block === undefined ? this.entries.map((offset) => this.ids.get(offset)!) : this.targets(block)
+      block === undefined
+        ? this.entries.map((offset) => this.ids.get(offset)!)
+        : this.targets(block)
     );
   }
 

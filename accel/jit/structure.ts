@@ -103,7 +103,10 @@ function reduce(graph: Graph): Set<number> {
       handle(inside);
     }
   };
-  handle(new Set(successors.keys()));
+  // What cannot be reached has loops that nothing enters.
+  const reached = new Set([0]);
+  for (const node of reached) for (const s of successors[node]) reached.add(s);
+  handle(reached);
   return headers;
 }
 
@@ -131,7 +134,7 @@ export function shape(graph: Graph): Shape {
   const sequence = post.reverse(), order = new Array<number>(size).fill(-1);
   sequence.forEach((node, i) => order[node] = i);
   const predecessors: number[][] = Array.from({ length: size }, () => []);
-  for (const node of sequence) { for (const s of successors[node]) predecessors[s].push(node); }
+  for (const node of sequence) for (const s of successors[node]) predecessors[s].push(node);
   const dominator = new Array<number>(size).fill(-1);
   dominator[0] = 0;
   const meet = (a: number, b: number) => {

@@ -2,6 +2,7 @@
  * The block translator: compiles hot code to JavaScript in regions. The interpreter executes what is not
  * hot, what regions leave to it, and everything in modes that are not translated.
  */
+import type { TranslationStatistics } from "../../core/machine/cpu.ts";
 import type { CpuBus } from "../x86/cpu.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
@@ -15,13 +16,11 @@ import { emitMeaning } from "../interp/operations.ts";
 import {
   CS_CHECK,
   F_PLACE,
-  F_REG,
   LOOKUP_PLACE,
   MODE_BASE,
   OP,
   OP_REGION,
   OP_RESYNC,
-  PAGE_IP,
   PLACE_END,
   RECORD,
   RING_AT,
@@ -32,20 +31,6 @@ import { discover } from "./discover.ts";
 import { carriesOf, REASONS } from "./emitter.ts";
 import { writeRegion } from "./region.ts";
 import { NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
-
-/** What the translator did so far. */
-export interface JitStatistics {
-  /** Regions that exist now, with the bytes of their text. */
-  regions: number;
-  bytes: number;
-  /** Regions made in all, their guest instructions, and those given up since their code changed. */
-  compiled: number;
-  instructions: number;
-  invalidated: number;
-  /** Times that a region was entered, and why regions were left. */
-  entered: number;
-  exits: Record<string, number>;
-}
 
 /** How the translator decides. */
 export interface JitOptions {
@@ -104,8 +89,7 @@ export class Translator extends Interpreter {
     };
   }
 
-  /** What was done so far. */
-  get statistics(): JitStatistics {
+  get translation(): TranslationStatistics {
     const { regions, bytes, compiled, instructions, invalidated } = this.store;
     return {
       regions,
@@ -241,7 +225,8 @@ export class Translator extends Interpreter {
       start,
       {
         instructions: MOST_INSTRUCTIONS,
-        executed: (offset) => this.eager || (known(offset) !== 0 && store.seen[known(offset) >> 3] !== 0),
+        executed: (offset) =>
+          this.eager || (known(offset) !== 0 && store.seen[known(offset) >> 3] !== 0),
         taken: (offset) => known(offset) !== 0 && C[known(offset) + OP] === OP_REGION,
       },
       hasMeaning,
@@ -271,7 +256,10 @@ export class Translator extends Interpreter {
         to = Math.max(to, offset + insn.length);
       }
     }
+    const { flushes } = code;
     const entries = text.entries.map((offset) => code.find(host << 12, offset, mode));
+    // Room ran out and everything was forgotten: what is still hot will be found again.
+    if (code.flushes !== flushes) return;
     const { instructions } = text, size = text.body.length;
     const id = store.add({ make, host, from, to, instructions, size, places: [] }, entries);
     this.trace?.(
@@ -286,4 +274,3 @@ function hasMeaning(insn: Insn): boolean {
   const { semantic } = insn.form.row;
   return semantic === "leave" || Object.hasOwn(SEMANTICS, semantic);
 }
-

@@ -32,6 +32,24 @@ export interface ExecutedInstruction {
   bits: 16 | 32 | 64;
 }
 
+/** What an engine that translates code did so far. */
+export interface TranslationStatistics {
+  /** Regions of translated code that exist now. */
+  regions: number;
+  /** Length of their texts in characters. */
+  bytes: number;
+  /** Regions translated in all. */
+  compiled: number;
+  /** Guest instructions in all of those. */
+  instructions: number;
+  /** Regions that were given up because the guest changed the code. */
+  invalidated: number;
+  /** How often a region was entered. */
+  entered: number;
+  /** How often regions were left, by reason. */
+  exits: Record<string, number>;
+}
+
 /** How a port access reaches the board. Values are unsigned. */
 export interface PortBus {
   read(port: number, size: 1 | 2 | 4): number;
@@ -76,6 +94,8 @@ export interface Cpu extends Chip {
   /** Current code segment selector and instruction pointer, exact also during a port access. */
   readonly location: { cs: number; ip: number; linear: number };
   registers(): CpuRegisters;
+  /** Of an engine that translates code. */
+  readonly translation?: TranslationStatistics;
   /** The last instructions executed, oldest first, at most `count`. */
   recent(count: number): ExecutedInstruction[];
   /** Reads guest memory at a linear address through the current paging; undefined where it is not mapped. No side effect. */

@@ -8,7 +8,7 @@ import { memoryProbe, portProbe, type Probe, type ProbeContext } from "../expect
 import { Screen } from "../expect/screen.ts";
 import { SerialStream } from "../expect/serial_stream.ts";
 import type { Board } from "./board.ts";
-import type { CpuRegisters } from "./cpu.ts";
+import type { CpuRegisters, TranslationStatistics } from "./cpu.ts";
 import { type Duration, nanoseconds } from "./duration.ts";
 import { type Disassembler, type Exit, GuestFailureError, type MachineReport } from "./exit.ts";
 import { type ControlLatch, RunLoop } from "./run_loop.ts";
@@ -195,6 +195,24 @@ export class BoardMachine implements AsyncDisposable {
   /** How the machine ended; undefined while it has not. */
   get exit(): Exit | undefined {
     return this.loop.exit;
+  }
+
+  /** What the engine translated so far; undefined of an engine that does not translate. */
+  get translation(): TranslationStatistics | undefined {
+    const { cpu } = this.board;
+    const all = (cpu.processors ?? [cpu]).map((one) => one.translation);
+    const [first] = all;
+    if (first === undefined) return undefined;
+    // Processors share regions and count apart how they use them.
+    const exits: Record<string, number> = {};
+    let entered = 0;
+    for (const one of all) {
+      entered += one!.entered;
+      for (const [why, count] of Object.entries(one!.exits)) {
+        exits[why] = (exits[why] ?? 0) + count;
+      }
+    }
+    return { ...first, entered, exits };
   }
 
   /** The processor's registers, by their names in Intel's manual. */

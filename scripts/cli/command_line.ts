@@ -86,7 +86,10 @@ export interface Configuration {
 }
 
 /** What can execute the guest's code, the default first. */
-const ENGINES = [{ name: "interp", about: "interpreter of pre-decoded instructions (default)" }];
+const ENGINES = [
+  { name: "interp", about: "interpreter of pre-decoded instructions (default)" },
+  { name: "jit", about: "translator of hot code to JavaScript" },
+];
 const ENGINE_NAMES = ENGINES.map(({ name }) => name);
 
 /** What to do: run a machine, or print something and end. */

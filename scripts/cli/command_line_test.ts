@@ -228,7 +228,7 @@ Deno.test("other options are checked where they are read", () => {
   refused(["-display", "gtk"], `-display: unknown value "gtk"; there is none`);
   refused(
     ["-accel", "interpreter"],
-    `-accel: unknown engine "interpreter"; there is interp`,
+    `-accel: unknown engine "interpreter"; there is interp, jit`,
   );
   refused(["-append", "x"], "-append needs a kernel: add -kernel FILE");
   refused(["-initrd", "x"], "-initrd needs a kernel: add -kernel FILE");
