@@ -225,7 +225,7 @@ export class JitBinder extends Binder {
   protected number(i: number): number {
     const { insn } = this, operand = this.operand(i);
     if (operand.kind === "Z") return operand.fixed >= 0 ? operand.fixed : insn.opcodeReg;
-    return operand.kind === "G" ? insn.reg : insn.rm;
+    return operand.kind === "G" ? insn.reg : operand.kind === "B" ? insn.vvvv : insn.rm;
   }
 
   /** Whether byte register numbers 4 to 7 are AH to BH. */

@@ -8,8 +8,10 @@ import { bind, left, right, rotated, swap } from "./wide_text.ts";
 // Counts. CF and ZF tell of them, or ZF alone.
 
 /** POPCNT clears all flags but ZF, PF too: FR is 0 or 1, and its parity is corrected. */
-const populationFlags = (b: Binder, some: Expr) =>
-  b.emit(`if(${some}){${b.FR}=1;${b.FC}=0;}else{${b.FR}=0;${b.FC}=256;}`);
+const populationFlags = (b: Binder, some: Expr) => {
+  const fr = b.let(`${some}?1:0`);
+  b.flagsWhole(fr, `(${fr}^1)<<8`);
+};
 
 const popcnt: Semantic = (b) => {
   const s = b.read(1);
@@ -25,7 +27,7 @@ const popcnt64: Semantic = (b) => {
 
 /** CF is set where there was no bit to find. */
 const countFlags = (b: Binder, count: Expr, none: Expr) =>
-  b.emit(`${b.FR}=${count};${b.FC}=${none}?-1073741824:0;`);
+  b.flagsWhole(count, `${none}?-1073741824:0`);
 
 const lzcnt: Semantic = (b) => {
   const w = b.width(0), s = b.read(1);
