@@ -2,6 +2,7 @@
 import { Binder, type Expr, type Variant, type Wide, type Width } from "../x86/binder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import { TLB_WRITE } from "../x86/mmu.ts";
+import { hitText, readText, writeText } from "../x86/tlb.ts";
 import * as S from "../x86/state.ts";
 import {
   CURRENT,
@@ -56,7 +57,15 @@ export class InterpBinder extends Binder {
   readonly addressSize: Expr = `((${field(F_INFO)}&2048)!==0?16:32)`;
   protected updates: { page: Expr; offset: Expr; linear: Expr } | undefined;
 
-  constructor(readonly interp: InterpVariant, protected readonly inline: boolean) {
+  /**
+   * @param inline whether the text is a case of the loop's switch
+   * @param wide whether entries of the TLB may be negative: see `tlb.ts`
+   */
+  constructor(
+    readonly interp: InterpVariant,
+    protected readonly inline: boolean,
+    protected readonly wide: boolean,
+  ) {
     super(interp);
   }
 
@@ -121,31 +130,19 @@ export class InterpBinder extends Binder {
     return this.inline ? `pEnd=R[${PLACE_END}];` : "";
   }
 
-  protected get(width: Width, at: Expr): Expr {
-    return width === 32
-      ? `DV.getInt32(${at},true)`
-      : width === 16
-      ? `DV.getUint16(${at},true)`
-      : `DV.getUint8(${at})`;
+  /** What lies at an offset in the page of a TLB entry. Both are names. */
+  protected get(width: Width, entry: Expr, offset: Expr): Expr {
+    return readText(this.wide, width as 8 | 16 | 32, entry, offset);
   }
 
-  protected set(width: Width, at: Expr, value: Expr): string {
-    return width === 32
-      ? `DV.setInt32(${at},${value},true)`
-      : width === 16
-      ? `DV.setInt16(${at},${value},true)`
-      : `DV.setInt8(${at},${value})`;
-  }
-
-  /** An access that crosses the page is for the slow path. */
-  protected fits(page: Expr, offset: Expr, width: Width): Expr {
-    return width === 8 ? `${page}>=0` : `${page}>=0&&${offset}<${4097 - width / 8}`;
+  protected set(width: Width, entry: Expr, offset: Expr, value: Expr): string {
+    return writeText(this.wide, width as 8 | 16 | 32, entry, offset, value);
   }
 
   load(width: Width, linear: Expr): Expr {
     const v = this.fresh(), t = this.fresh(), o = this.fresh();
     this.emit(`const ${t}=XT[R[${TLB_BASE}]+(${linear}>>>12)],${o}=${linear}&4095;let ${v};`);
-    this.emit(`if(${this.fits(t, o, width)})${v}=${this.get(width, `${t}|${o}`)};`);
+    this.emit(`if(${hitText(t, o, width / 8)})${v}=${this.get(width, t, o)};`);
     this.emit(`else{${v}=load${width}(p,${linear});${this.reload}}`);
     return v;
   }
@@ -153,7 +150,7 @@ export class InterpBinder extends Binder {
   store(width: Width, linear: Expr, value: Expr): void {
     const t = this.fresh(), o = this.fresh();
     this.emit(`const ${t}=XT[R[${TLB_BASE}]+(${linear}>>>12)+${TLB_WRITE}],${o}=${linear}&4095;`);
-    this.emit(`if(${this.fits(t, o, width)})${this.set(width, `${t}|${o}`, value)};`);
+    this.emit(`if(${hitText(t, o, width / 8)})${this.set(width, t, o, value)};`);
     this.emit(`else{store${width}(p,${linear},${value});${this.reload}}`);
   }
 
@@ -162,15 +159,15 @@ export class InterpBinder extends Binder {
     this.emit(
       `let ${t}=XT[R[${TLB_BASE}]+(${linear}>>>12)+${TLB_WRITE}],${v};const ${o}=${linear}&4095;`,
     );
-    this.emit(`if(${this.fits(t, o, width)})${v}=${this.get(width, `${t}|${o}`)};`);
-    this.emit(`else{${t}=-1;${v}=update${width}(p,${linear});${this.reload}}`);
+    this.emit(`if(${hitText(t, o, width / 8)})${v}=${this.get(width, t, o)};`);
+    this.emit(`else{${t}=0;${v}=update${width}(p,${linear});${this.reload}}`);
     this.updates = { page: t, offset: o, linear };
     return v;
   }
 
   protected storeUpdate(width: Width, value: Expr): void {
     const { page, offset, linear } = this.updates!;
-    this.emit(`if(${page}>=0)${this.set(width, `${page}|${offset}`, value)};`);
+    this.emit(`if(${page}!==0)${this.set(width, page, offset, value)};`);
     this.emit(`else{store${width}(p,${linear},${value});${this.reload}}`);
   }
 

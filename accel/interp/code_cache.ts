@@ -67,7 +67,7 @@ export class CodeCache {
   private nextPlace = FIRST_FREE;
   private readonly freePages: number[] = [];
   private nextPage = 1;
-  /** Records of instructions that end in a host page but start in the one before it. */
+  /** Records of instructions that end in a host page but start in another, by its number. */
   private readonly crossers = new Map<number, number[]>();
   private readonly idleWrites: Uint16Array;
   private readonly edge = new Uint8Array(2 * MAX_LENGTH + 2);
@@ -86,7 +86,7 @@ export class CodeCache {
 
   constructor(memory: MemoryMap, readonly decoder: Decoder) {
     this.memory = memory;
-    this.hostPages = memory.host.buffer.byteLength >>> 12;
+    this.hostPages = memory.host.pages;
     this.pages = new Int32Array(this.hostPages * MODES);
     this.idleWrites = new Uint16Array(this.hostPages);
     memory.onCodeWrite = (offset, length) => this.written(offset, length);
@@ -132,7 +132,7 @@ export class CodeCache {
 
   /** The record for the instruction at an offset of a host page, decoded now if need be. */
   find(hostPage: number, offset: number, mode: number): number {
-    const at = mode * this.hostPages + (hostPage >>> 12);
+    const at = mode * this.hostPages + pageOf(hostPage);
     let page = this.pages[at];
     if (page !== 0) {
       const place = this.places[(page << 12) | offset];
@@ -152,8 +152,9 @@ export class CodeCache {
 
   private protect(hostPage: number): void {
     const { codePages } = this.memory;
-    if (codePages[hostPage >>> 12] !== 0) return;
-    codePages[hostPage >>> 12] = 1;
+    const host = pageOf(hostPage);
+    if (codePages[host] !== 0) return;
+    codePages[host] = 1;
     for (const { mmu, mmu64 } of this.cpus) {
       mmu.protectHostPage(hostPage);
       mmu64.protectHostPage(hostPage);
@@ -212,12 +213,11 @@ export class CodeCache {
    * Resolves an instruction that crosses into the next linear page: the place of its decoded record.
    *
    * @param p place of the crossing record
-   * @param hostPage host offset of the page it starts in; `nextHostPage` of the one it ends in, or
-   * negative when that page must be read through `fetch`
+   * @param hostPage host offset of the page it starts in; `nextHostPage` of the one it ends in
    */
   cross(p: number, hostPage: number, nextHostPage: number, mode: number): number {
-    const { records: C } = this;
-    if (C[p + F_REG] !== 0 && C[p + F_RM] === nextHostPage) return C[p + F_REG];
+    const { records: C } = this, nextHost = pageOf(nextHostPage);
+    if (C[p + F_REG] !== 0 && C[p + F_RM] === nextHost) return C[p + F_REG];
     if (this.nextPlace + 4 * RECORD > ARENA_WORDS) {
       // The record itself would vanish in a flush: the caller looks up again.
       this.flush();
@@ -231,10 +231,10 @@ export class CodeCache {
     this.nextPlace += 2 * RECORD;
     this.encodeBytes(shadow, edge, tail + MAX_LENGTH + 1, offset, mode);
     C[p + F_REG] = shadow;
-    C[p + F_RM] = nextHostPage;
+    C[p + F_RM] = nextHost;
     this.protect(nextHostPage);
-    const list = this.crossers.get(nextHostPage);
-    if (list === undefined) this.crossers.set(nextHostPage, [p]);
+    const list = this.crossers.get(nextHost);
+    if (list === undefined) this.crossers.set(nextHost, [p]);
     else list.push(p);
     return shadow;
   }
@@ -336,7 +336,7 @@ export class CodeCache {
 
   /** Hears of a write to bytes of a page with code, from whatever side. */
   private written(hostOffset: number, length: number): void {
-    const host = hostOffset >>> 12, from = hostOffset & 0xfff, to = from + length;
+    const host = pageOf(hostOffset), from = hostOffset % 4096, to = from + length;
     let hit = this.onChange(host, from, to);
     for (let mode = 0; mode < MODES; mode++) {
       const page = this.pages[mode * this.hostPages + host];
@@ -360,7 +360,7 @@ export class CodeCache {
     }
     // The first bytes of a page may end an instruction that starts in another.
     if (from < MAX_LENGTH) {
-      const list = this.crossers.get(hostOffset & ~0xfff);
+      const list = this.crossers.get(host);
       if (list !== undefined) {
         const C = this.records;
         for (const p of list) {
@@ -368,7 +368,7 @@ export class CodeCache {
           if (C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
           C[p + F_REG] = 0;
         }
-        this.crossers.delete(hostOffset & ~0xfff);
+        this.crossers.delete(host);
         hit = true;
       }
     }
@@ -397,7 +397,7 @@ export class CodeCache {
       this.freePages.push(page);
     }
     this.idleWrites[host] = 0;
-    if (!this.crossers.has(host << 12)) this.memory.codePages[host] = 0;
+    if (!this.crossers.has(host)) this.memory.codePages[host] = 0;
     // Writes are no longer heard of: a repeated string instruction in this page is looked up again.
     this.alert();
   }
@@ -406,6 +406,11 @@ export class CodeCache {
   private alert(): void {
     for (const cpu of this.cpus) cpu.attention = true;
   }
+}
+
+/** Number of the host page of an offset, which may be beyond 32 bits. */
+function pageOf(hostOffset: number): number {
+  return Math.floor(hostOffset / 4096);
 }
 
 /** Index of a general register in the array of its width. */

@@ -149,9 +149,36 @@ Deno.test("Interpreter restores a snapshot and goes on as if nothing had happene
   const a = testMachine(), b = testMachine();
   for (const { put } of [a, b]) put(0x1000, ...CALLS);
   a.cpu.run(1234);
-  b.memory.writeBlock(0x7000, a.memory.host.bytes.slice(0x7000, 0x8000));
+  const stack = new Uint8Array(0x1000);
+  a.memory.readBlock(0x7000, stack);
+  b.memory.writeBlock(0x7000, stack);
   b.cpu.restore(a.cpu.snapshot());
   a.cpu.run(2222);
   b.cpu.run(2222);
   assertEquals(b.cpu.snapshot(), a.cpu.snapshot());
+});
+
+Deno.test("Interpreter does the same wherever in host memory the guest's RAM lies", () => {
+  // mov ecx,300; L: push ecx; add [2000h],ecx; inc word [2004h]; adc byte [2006h],cl; mov eax,[1ffeh]
+  // call f; pop ecx; loop L; mov esi,1000h; mov edi,3000h; mov ecx,64; rep movsb; mov ecx,64; rep stosd
+  // mov byte [f],90h; call f; hlt; f: inc dword [2ffeh]; ret
+  const program = [
+    ...[0xb9, 44, 1, 0, 0, 0x51, 0x01, 0x0d, 0, 0x20, 0, 0, 0x66, 0xff, 0x05, 4, 0x20, 0, 0],
+    ...[0x10, 0x0d, 6, 0x20, 0, 0, 0xa1, 0xfe, 0x1f, 0, 0, 0xe8, 0x28, 0, 0, 0, 0x59, 0xe2, 0xdf],
+    ...[0xbe, 0, 0x10, 0, 0, 0xbf, 0, 0x30, 0, 0, 0xb9, 64, 0, 0, 0, 0xf3, 0xa4],
+    ...[0xb9, 64, 0, 0, 0, 0xf3, 0xab, 0xc6, 0x05, 0x4b, 0x10, 0, 0, 0x90, 0xe8, 1, 0, 0, 0, 0xf4],
+    ...[0xff, 0x05, 0xfe, 0x2f, 0, 0, 0xc3],
+  ];
+  const run = (hostOffset: number) => {
+    const { cpu, memory, put } = testMachine({ hostOffset });
+    put(0x1000, ...program);
+    cpu.run(1e6);
+    const ram = new Uint8Array(0x9000);
+    memory.readBlock(0, ram);
+    return { state: cpu.snapshot(), ram };
+  };
+  const expected = run(0);
+  for (const hostOffset of [2 ** 31, 2 ** 31 - 0x3000, 2 ** 32, 2 ** 32 - 0x3000]) {
+    assertEquals(run(hostOffset), expected, `RAM at host offset ${hostOffset}`);
+  }
 });

@@ -67,7 +67,7 @@ export class LongBinder extends InterpBinder {
       this.emit(`R[${index}]=${lo};R[${index}+1]=${hi};`);
     } else if (operand.reads) {
       const { page, offset, linear } = this.updates!;
-      this.emit(`if(${page}>=0){${this.set64(`${page}|${offset}`, lo, hi)}}`);
+      this.emit(`if(${page}!==0){${this.set64(page, offset, lo, hi)}}`);
       this.emit(`else{store64(p,${linear},${high(linear)},${lo},${hi});${this.reload}}`);
     } else this.store64(this.address(i, 8, true), lo, hi);
   }
@@ -138,8 +138,14 @@ export class LongBinder extends InterpBinder {
     return { e, o, hit: `LT[${e}]===(${linear}&-4096)&&LT[${e}+1]===${high(linear)}${fits}` };
   }
 
-  private set64(at: Expr, lo: Expr, hi: Expr): string {
-    return `const at=${at};DV.setInt32(at,${lo},true);DV.setInt32(at+4,${hi},true);`;
+  private get64(entry: Expr, offset: Expr, lo: Expr, hi: Expr): string {
+    const upper = this.get(32, entry, `${offset}+4`);
+    return `${lo}=${this.get(32, entry, offset)};${hi}=${upper};`;
+  }
+
+  private set64(entry: Expr, offset: Expr, lo: Expr, hi: Expr): string {
+    const upper = this.set(32, entry, `${offset}+4`, hi);
+    return `${this.set(32, entry, offset, lo)};${upper};`;
   }
 
   override load(width: Width, linear: Expr): Expr {
@@ -149,34 +155,33 @@ export class LongBinder extends InterpBinder {
       return lo;
     }
     const v = this.fresh(), { e, o, hit } = this.entry(linear, 0, width);
-    this.emit(`let ${v};if(${hit})${v}=${this.get(width, `LT[${e}+2]|${o}`)};`);
+    this.emit(`let ${v};if(${hit}){const t=LT[${e}+2];${v}=${this.get(width, "t", o)};}`);
     this.emit(`else{${v}=load${width}(p,${linear},${high(linear)});${this.reload}}`);
     return v;
   }
 
   private load64(linear: Expr): Wide {
     const lo = this.fresh(), hi = this.fresh(), { e, o, hit } = this.entry(linear, 0, 64);
-    this.emit(`let ${lo},${hi};if(${hit}){const at=LT[${e}+2]|${o};`);
-    this.emit(`${lo}=DV.getInt32(at,true);${hi}=DV.getInt32(at+4,true);}`);
+    this.emit(`let ${lo},${hi};if(${hit}){const t=LT[${e}+2];${this.get64("t", o, lo, hi)}}`);
     this.emit(`else{${lo}=load64(p,${linear},${high(linear)});${hi}=R[${S.HIGH}];${this.reload}}`);
     return { lo, hi };
   }
 
   override store(width: Width, linear: Expr, value: Expr): void {
     const { e, o, hit } = this.entry(linear, LONG_WRITE, width);
-    this.emit(`if(${hit})${this.set(width, `LT[${e}+2]|${o}`, value)};`);
+    this.emit(`if(${hit}){const t=LT[${e}+2];${this.set(width, "t", o, value)};}`);
     this.emit(`else{store${width}(p,${linear},${high(linear)},${value});${this.reload}}`);
   }
 
   private store64(linear: Expr, lo: Expr, hi: Expr): void {
     const { e, o, hit } = this.entry(linear, LONG_WRITE, 64);
-    this.emit(`if(${hit}){${this.set64(`LT[${e}+2]|${o}`, lo, hi)}}`);
+    this.emit(`if(${hit}){const t=LT[${e}+2];${this.set64("t", o, lo, hi)}}`);
     this.emit(`else{store64(p,${linear},${high(linear)},${lo},${hi});${this.reload}}`);
   }
 
   protected override loadForUpdate(width: Width, linear: Expr): Expr {
     const v = this.fresh(), t = this.fresh(), { e, o, hit } = this.entry(linear, LONG_WRITE, width);
-    this.emit(`let ${t}=-1,${v};if(${hit}){${t}=LT[${e}+2];${v}=${this.get(width, `${t}|${o}`)};}`);
+    this.emit(`let ${t}=0,${v};if(${hit}){${t}=LT[${e}+2];${v}=${this.get(width, t, o)};}`);
     this.emit(`else{${v}=update${width}(p,${linear},${high(linear)});${this.reload}}`);
     this.updates = { page: t, offset: o, linear };
     return v;
@@ -185,8 +190,8 @@ export class LongBinder extends InterpBinder {
   private update64(linear: Expr): Wide {
     const lo = this.fresh(), hi = this.fresh(), t = this.fresh();
     const { e, o, hit } = this.entry(linear, LONG_WRITE, 64);
-    this.emit(`let ${t}=-1,${lo},${hi};if(${hit}){${t}=LT[${e}+2];`);
-    this.emit(`${lo}=DV.getInt32(${t}|${o},true);${hi}=DV.getInt32((${t}|${o})+4,true);}`);
+    this.emit(`let ${t}=0,${lo},${hi};`);
+    this.emit(`if(${hit}){${t}=LT[${e}+2];${this.get64(t, o, lo, hi)}}`);
     this.emit(
       `else{${lo}=update64(p,${linear},${high(linear)});${hi}=R[${S.HIGH}];${this.reload}}`,
     );
@@ -196,7 +201,7 @@ export class LongBinder extends InterpBinder {
 
   protected override storeUpdate(width: Width, value: Expr): void {
     const { page, offset, linear } = this.updates!;
-    this.emit(`if(${page}>=0)${this.set(width, `${page}|${offset}`, value)};`);
+    this.emit(`if(${page}!==0)${this.set(width, page, offset, value)};`);
     this.emit(`else{store${width}(p,${linear},${high(linear)},${value});${this.reload}}`);
   }
 

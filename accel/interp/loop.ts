@@ -47,7 +47,7 @@ export function loopSource(hotBodies: string, long: boolean): string {
   // What the lookup asks the TLB, and what else must be the same for a page to be the same.
   const find = long
     ? `const iph=R[${S.RIP + 1}],e=${LONG_FETCH}+R[${LONG_BASE}]+((ip>>>10)&65532);
-const t=LT[e]===(ip&-4096)&&LT[e+1]===iph?LT[e+2]:-1;`
+const t=LT[e]===(ip&-4096)&&LT[e+1]===iph?LT[e+2]:0;`
     : `const t=XT[R[${TLB_BASE}]+(ip>>>12)];`;
   const otherPage = long ? `page!==R[${PAGE_IP}]||iph!==R[${PAGE_IP_HI}]` : `page!==R[${PAGE_IP}]`;
   const notePage = long ? `R[${PAGE_IP_HI}]=iph;` : "";
@@ -68,7 +68,7 @@ case ${OP_LOOKUP}:{
 const ip=R[${S.RIP}];
 if(R[${CS_CHECK}]===0){
 ${find}
-if(t>=0){const g=PG[R[${MODE_BASE}]+(t>>>12)];
+if(t!==0){const g=PG[R[${MODE_BASE}]+(t>>>12)];
 if(g!==0){const q=M[(g<<12)|(ip&4095)];
 if(q!==0){
 const page=ip&-4096,from=R[${LINK_FROM}];

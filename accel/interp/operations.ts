@@ -13,6 +13,7 @@ import { SEMANTICS64 } from "../x86/semantics64.ts";
 import { WIDE } from "../x86/wide.ts";
 import { LongBinder } from "./long_binder.ts";
 import * as S from "../x86/state.ts";
+import { hasNegativeEntries, tlbScope } from "../x86/tlb.ts";
 import { STRING_HELPERS } from "../x86/strings.ts";
 import { alignmentChecked, dropStack, peekStack, push } from "../x86/system/stack.ts";
 import { type AddressForm, InterpBinder, type InterpVariant } from "./binder.ts";
@@ -105,10 +106,6 @@ export function formKey(insn: Insn, flat: boolean): string {
   const { row } = insn.form;
   const suffix = insn.long ? " long" : needsFlat(row.semantic) ? (flat ? " flat" : " any") : "";
   return `${row.opcode}|${row.operands}|${insn.operandSize}|${addressForm(insn, flat)}${suffix}`;
-}
-
-function makeBinder(variant: InterpVariant, inline: boolean): InterpBinder {
-  return variant.long ? new LongBinder(variant, inline) : new InterpBinder(variant, inline);
 }
 
 /** All operations of one processor. */
@@ -212,7 +209,7 @@ export class Operations {
     HOT_FORMS.forEach((key, i) => {
       const variant = samples(key);
       if (variant === undefined || variant.long !== long) return;
-      const binder = makeBinder(variant, true);
+      const binder = this.makeBinder(variant, true);
       emitMeaning(binder);
       const end = binder.jumps && !/^j(?!mp)/.test(variant.form.row.semantic)
         ? ""
@@ -222,9 +219,16 @@ export class Operations {
     return cases.join("\n");
   }
 
+  private makeBinder(variant: InterpVariant, inline: boolean): InterpBinder {
+    const wide = hasNegativeEntries(this.cpu.bus.memory.host);
+    return variant.long
+      ? new LongBinder(variant, inline, wide)
+      : new InterpBinder(variant, inline, wide);
+  }
+
   private generate(variant: InterpVariant, key: string): { handler: Handler; after: number } {
     const { row } = variant.form;
-    const binder = makeBinder(variant, false);
+    const binder = this.makeBinder(variant, false);
     const scope: Record<string, unknown> = { ...(variant.long ? this.longScope : this.scope) };
     let after: number = GO_ON;
     if (emitMeaning(binder)) {
@@ -274,7 +278,7 @@ export class Operations {
       U16,
       C,
       XT: mmu.tlb,
-      DV: host.view,
+      ...tlbScope(host),
       PARITY: S.PARITY,
       PURE,
       REPEAT: [0, 0xf2, 0xf3],

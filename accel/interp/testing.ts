@@ -19,12 +19,22 @@ export interface TestMachine {
   put(address: number, ...bytes: number[]): void;
 }
 
+/** What a processor for tests starts with. */
+export interface TestMachineOptions {
+  bits?: 16 | 32;
+  ip?: number;
+  model?: string;
+  /** Bytes of host memory before its RAM. */
+  hostOffset?: number;
+}
+
 /** A processor in flat 32-bit protected mode at ring 0, or in real mode, about to execute at `ip`. */
 export function testMachine(
-  { bits = 32, ip = 0x1000, model = "max" }: { bits?: 16 | 32; ip?: number; model?: string } = {},
+  { bits = 32, ip = 0x1000, model = "max", hostOffset = 0 }: TestMachineOptions = {},
 ): TestMachine {
-  const memory = new MemoryMap(new HostMemory(1 << 20));
-  memory.addRam("ram", 0, 1 << 20, 0);
+  const memory = new MemoryMap(new HostMemory(hostOffset + (1 << 20)));
+  memory.host.allocate(hostOffset);
+  memory.addRam("ram", 0, 1 << 20, memory.host.allocate(1 << 20));
   const ports = new PortMap(), clock = new VirtualClock(0);
   const cpu = new Interpreter(
     { memory, ports, clock, acknowledge: () => 0x20 },
@@ -53,7 +63,7 @@ export function testProcessors(
   { turn, model = "max" }: { turn?: number; model?: string } = {},
 ): TestProcessors {
   const memory = new MemoryMap(new HostMemory(1 << 20));
-  memory.addRam("ram", 0, 1 << 20, 0);
+  memory.addRam("ram", 0, 1 << 20, memory.host.allocate(1 << 20));
   const ports = new PortMap(), clock = new VirtualClock(0);
   const cpus: Interpreter[] = [];
   for (let index = 0; index < count; index++) {

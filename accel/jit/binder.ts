@@ -306,7 +306,8 @@ export class JitBinder extends Binder {
     const t = this.fresh(), o = this.fresh();
     this.emit(`const ${t}=XT[${write ? "tw" : "tr"}+(${linear}>>>12)],${o}=${linear}&4095;`);
     const crossing = bytes === 1 ? "" : `||${o}>${4096 - bytes}`;
-    this.emit(`if(${t}<0${crossing})${this.e.bail(LEFT_MEMORY)}`);
+    // Entries below zero belong to the second view of host memory: see `tlb.ts`.
+    this.emit(`if(${t}<=0${crossing})${this.e.bail(LEFT_MEMORY)}`);
     return `${t}|${o}`;
   }
 

@@ -9,6 +9,7 @@ import { PURE } from "../x86/integer.ts";
 import type { CpuModel } from "../x86/models.ts";
 import { SEMANTICS } from "../x86/semantics.ts";
 import * as S from "../x86/state.ts";
+import { SLOW } from "../x86/tlb.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
 import { MODE_BIG, MODE_FLAT, MODE_PROTECTED } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
@@ -141,7 +142,7 @@ export class Translator extends Interpreter {
     const { R, code } = this;
     if (R[CS_CHECK] !== 0) return 0;
     const t = this.x86.mmu.tlb[R[TLB_BASE] + (ip >>> 12)];
-    if (t < 0) return 0;
+    if (t === SLOW) return 0;
     const g = code.pages[R[MODE_BASE] + (t >>> 12)];
     if (g === 0) return 0;
     const q = code.places[(g << 12) | (ip & 0xfff)];

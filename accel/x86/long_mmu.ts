@@ -5,15 +5,18 @@
  * Helpers give linear addresses as numbers, which canonical addresses fit exactly (see `X86.linear64`);
  * generated code gives their halves and looks into {@linkcode LongMmu.tlb} itself.
  */
-import { NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import { INDIRECT, NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import type { HostMemory } from "../../core/bus/host_memory.ts";
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { AccessSize } from "../../core/bus/port_map.ts";
 import type { X86 } from "./cpu.ts";
 import * as S from "./state.ts";
+import { entryOf, SLOW } from "./tlb.ts";
 
 /**
  * Offsets of the tables in {@linkcode LongMmu.tlb}: reads, writes, fetches, and the same for user
- * accesses. Each has 2^14 entries of four words: low half of the page's address, high half, host offset.
+ * accesses. Each has 2^14 entries of four words: low half of the page's address, high half, and what
+ * `tlb.ts` calls an entry, which is not 0 where the address matches.
  */
 export const LONG_READ = 0, LONG_WRITE = 1 << 16, LONG_FETCH = 2 << 16, LONG_USER = 3 << 16;
 const TABLES = 6;
@@ -38,7 +41,7 @@ export class LongMmu {
   readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(TABLES << 16).fill(EMPTY);
   private readonly memory: MemoryMap;
   private readonly R: Int32Array;
-  private readonly host: DataView;
+  private readonly host: HostMemory;
   private readonly filled = new Int32Array(MAX_FILLED);
   private readonly filledGlobal = new Int32Array(MAX_FILLED);
   private count = 0;
@@ -56,7 +59,7 @@ export class LongMmu {
   constructor(private readonly cpu: X86) {
     this.memory = cpu.bus.memory;
     this.R = cpu.R;
-    this.host = this.memory.host.view;
+    this.host = this.memory.host;
     const { onRemap } = this.memory;
     this.memory.onRemap = () => {
       onRemap();
@@ -92,14 +95,15 @@ export class LongMmu {
       this.largeSeen = false;
       this.flushAll();
     } else {
-      this.dropEntry(entryOf(linear | 0));
+      this.dropEntry(slotOf(linear | 0));
       this.onFlush();
     }
   }
 
   /** Sends all writes to a host page through the slow path, as when code was decoded from it. */
   protectHostPage(hostOffset: number): void {
-    const { tlb } = this, base = hostOffset & ~0xfff;
+    const { tlb } = this, base = entryOf(hostOffset - hostOffset % 4096);
+    if (base === SLOW) return;
     const scan = (list: Int32Array, count: number) => {
       for (let i = 0; i < count; i++) {
         for (const table of [LONG_WRITE, LONG_USER + LONG_WRITE]) {
@@ -195,10 +199,10 @@ export class LongMmu {
     const page = Math.floor(physical / 4096), { memory, tlb } = this;
     const read = memory.readPages[page];
     let write = memory.writePages[page];
-    if (write !== NOT_DIRECT && memory.codePages[write >>> 12] !== 0) write = -1;
-    if (!this.dirty) write = -1;
-    if (read < 0 && write < 0) return;
-    const low = linear & ~0xfff, high = Math.floor(linear / 0x100000000) | 0, entry = entryOf(low);
+    if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
+    if (!this.dirty) write = SLOW;
+    if (read === SLOW && write === SLOW) return;
+    const low = linear & ~0xfff, high = Math.floor(linear / 0x100000000) | 0, entry = slotOf(low);
     if (this.count >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
     if (this.global) this.filledGlobal[this.globalCount++] = entry;
     else this.filled[this.count++] = entry;
@@ -207,7 +211,7 @@ export class LongMmu {
       smep = userPage && (R[S.CR4] & S.CR4_SMEP) !== 0;
     const set = (table: number, allowed: boolean, host: number) => {
       const at = table + entry;
-      tlb[at] = allowed && host >= 0 ? low : EMPTY;
+      tlb[at] = allowed && host !== SLOW ? low : EMPTY;
       tlb[at + 1] = high;
       tlb[at + 2] = host;
     };
@@ -244,8 +248,8 @@ export class LongMmu {
   /** Host offset of the page that holds code at `linear`, or negative if it must be fetched byte by byte. Raises #PF. */
   fetchPage(linear: number, user: boolean): number {
     const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
-    const at = LONG_FETCH + (user ? LONG_USER : 0) + entryOf(low);
-    if (this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high) return this.tlb[at + 2];
+    const at = LONG_FETCH + (user ? LONG_USER : 0) + slotOf(low);
+    if (this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high) return this.tlb[at + 2] >>> 0;
     const physical = this.translate(linear, FETCH, user);
     return physical >= 0x100000000 ? -1 : this.memory.hostOffset(physical - physical % 4096);
   }
@@ -265,7 +269,7 @@ export class LongMmu {
         ? this.memory.hostOffset(table + indices[level] * 8)
         : NOT_DIRECT;
       if (host === NOT_DIRECT) return undefined;
-      const entry = this.host.getInt32(host, true), entryHigh = this.host.getInt32(host + 4, true);
+      const entry = this.host.getInt32(host), entryHigh = this.host.getInt32(host + 4);
       if ((entry & P) === 0) return undefined;
       table = LongMmu.table(entry, entryHigh);
       const large = level > 0 && level < 3 && (entry & PS) !== 0;
@@ -316,13 +320,13 @@ export class LongMmu {
   /** Host offset of an access that one page holds and the TLB knows, or negative. */
   direct(linear: number, size: number, write: boolean, user: boolean): number {
     const low = linear | 0,
-      at = (write ? LONG_WRITE : LONG_READ) + (user ? LONG_USER : 0) + entryOf(low);
+      at = (write ? LONG_WRITE : LONG_READ) + (user ? LONG_USER : 0) + slotOf(low);
     const { tlb } = this;
     if (tlb[at] !== (low & ~0xfff) || tlb[at + 1] !== (Math.floor(linear / 0x100000000) | 0)) {
       return -1;
     }
     const offset = low & 0xfff;
-    return offset + size <= 0x1000 ? tlb[at + 2] | offset : -1;
+    return offset + size <= 0x1000 ? (tlb[at + 2] | offset) >>> 0 : -1;
   }
 
   load8(linear: number, user: boolean): number {
@@ -332,20 +336,20 @@ export class LongMmu {
 
   load16(linear: number, user: boolean): number {
     const at = this.direct(linear, 2, false, user);
-    return at >= 0 ? this.host.getUint16(at, true) : this.slowLoad(linear, 2, user) & 0xffff;
+    return at >= 0 ? this.host.getUint16(at) : this.slowLoad(linear, 2, user) & 0xffff;
   }
 
   load32(linear: number, user: boolean): number {
     const at = this.direct(linear, 4, false, user);
-    return at >= 0 ? this.host.getInt32(at, true) : this.slowLoad(linear, 4, user) | 0;
+    return at >= 0 ? this.host.getInt32(at) : this.slowLoad(linear, 4, user) | 0;
   }
 
   /** Reads a quadword: the low half is returned, the high half left in `R[HIGH]`. */
   load64(linear: number, user: boolean): number {
     const at = this.direct(linear, 8, false, user);
     if (at >= 0) {
-      this.R[S.HIGH] = this.host.getInt32(at + 4, true);
-      return this.host.getInt32(at, true);
+      this.R[S.HIGH] = this.host.getInt32(at + 4);
+      return this.host.getInt32(at);
     }
     const low = this.load32(linear, user);
     this.R[S.HIGH] = this.load32(linear + 4, user);
@@ -354,27 +358,27 @@ export class LongMmu {
 
   store8(linear: number, value: number, user: boolean): void {
     const at = this.direct(linear, 1, true, user);
-    if (at >= 0) this.host.setUint8(at, value);
+    if (at >= 0) this.host.setInt8(at, value);
     else this.slowStore(linear, 1, value & 0xff, user);
   }
 
   store16(linear: number, value: number, user: boolean): void {
     const at = this.direct(linear, 2, true, user);
-    if (at >= 0) this.host.setUint16(at, value, true);
+    if (at >= 0) this.host.setInt16(at, value);
     else this.slowStore(linear, 2, value & 0xffff, user);
   }
 
   store32(linear: number, value: number, user: boolean): void {
     const at = this.direct(linear, 4, true, user);
-    if (at >= 0) this.host.setInt32(at, value, true);
+    if (at >= 0) this.host.setInt32(at, value);
     else this.slowStore(linear, 4, value >>> 0, user);
   }
 
   store64(linear: number, low: number, high: number, user: boolean): void {
     const at = this.direct(linear, 8, true, user);
     if (at >= 0) {
-      this.host.setInt32(at, low, true);
-      this.host.setInt32(at + 4, high, true);
+      this.host.setInt32(at, low);
+      this.host.setInt32(at + 4, high);
       return;
     }
     this.probeWrite(linear, 8, user);
@@ -396,6 +400,6 @@ export class LongMmu {
 }
 
 /** Word offset of a page's entry within a table. */
-function entryOf(low: number): number {
+function slotOf(low: number): number {
   return (low >>> 10) & 0xfffc;
 }

@@ -2,14 +2,15 @@
  * Linear to physical: the page walk (SDM vol. 3, chapter 4) and the software TLB that engines read.
  *
  * The TLB is four tables of 2^20 entries, one per linear page: reads and writes, each for supervisor and
- * user. An entry is the page's offset in host memory, or negative for "take the slow path": not yet
- * walked, MMIO, watched, ROM or a page with translated code (for writes).
+ * user. `tlb.ts` says what an entry is.
  */
-import { NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import { INDIRECT, NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import type { HostMemory } from "../../core/bus/host_memory.ts";
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { AccessSize } from "../../core/bus/port_map.ts";
 import type { X86 } from "./cpu.ts";
 import * as S from "./state.ts";
+import { entryOf, hostOffsetOf, SLOW } from "./tlb.ts";
 
 /** Offsets of the four tables in {@linkcode Mmu.tlb}. */
 export const TLB_READ = 0, TLB_WRITE = 1 << 20, TLB_USER = 2 << 20;
@@ -31,10 +32,12 @@ const BEYOND = -1;
 
 /** Paging and linear memory access of one processor. */
 export class Mmu {
-  readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(4 << 20).fill(-1);
+  readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(4 << 20);
   private readonly memory: MemoryMap;
   private readonly R: Int32Array;
-  private readonly host: DataView;
+  private readonly host: HostMemory;
+  private readonly low: DataView;
+  private readonly high: DataView;
   /** Linear pages that have any entry: those of global pages apart, since a CR3 load spares them. */
   private readonly filled = new Int32Array(MAX_FILLED);
   private filledCount = 0;
@@ -74,7 +77,9 @@ export class Mmu {
   constructor(private readonly cpu: X86) {
     this.memory = cpu.bus.memory;
     this.R = cpu.R;
-    this.host = this.memory.host.view;
+    this.host = this.memory.host;
+    this.low = this.host.view;
+    this.high = this.host.highView;
     const long = cpu.model.features.has("lm");
     this.reservedHigh = long ? ~0xff : ~0xf;
     this.largeHigh = long ? 0x1fe000 : 0x1e000;
@@ -116,10 +121,10 @@ export class Mmu {
     const tlb = this.tlb;
     for (let i = 0; i < count; i++) {
       const page = list[i];
-      tlb[page] = -1;
-      tlb[page + TLB_WRITE] = -1;
-      tlb[page + TLB_USER] = -1;
-      tlb[page + TLB_USER + TLB_WRITE] = -1;
+      tlb[page] = SLOW;
+      tlb[page + TLB_WRITE] = SLOW;
+      tlb[page + TLB_USER] = SLOW;
+      tlb[page + TLB_USER + TLB_WRITE] = SLOW;
     }
   }
 
@@ -129,7 +134,7 @@ export class Mmu {
     if (this.largeSeen) {
       const first = page & ~0x3ff;
       for (let table = 0; table < 4; table++) {
-        this.tlb.fill(-1, (table << 20) + first, (table << 20) + first + 0x400);
+        this.tlb.fill(SLOW, (table << 20) + first, (table << 20) + first + 0x400);
       }
     } else {
       this.drop(Int32Array.of(page), 1);
@@ -142,15 +147,16 @@ export class Mmu {
    * linear pages that must not be executed reads too.
    */
   protectHostPage(hostOffset: number): void {
-    const tlb = this.tlb, base = hostOffset & ~0xfff;
+    const tlb = this.tlb, base = entryOf(hostOffset - hostOffset % 4096);
+    if (base === SLOW) return;
     const scan = (list: Int32Array, count: number) => {
       for (let i = 0; i < count; i++) {
         const page = list[i];
         if (this.noExecute[page] !== 0 && tlb[page] === base) {
-          tlb[page] = tlb[page + TLB_USER] = -1;
+          tlb[page] = tlb[page + TLB_USER] = SLOW;
         }
-        if (tlb[page + TLB_WRITE] === base) tlb[page + TLB_WRITE] = -1;
-        if (tlb[page + TLB_USER + TLB_WRITE] === base) tlb[page + TLB_USER + TLB_WRITE] = -1;
+        if (tlb[page + TLB_WRITE] === base) tlb[page + TLB_WRITE] = SLOW;
+        if (tlb[page + TLB_USER + TLB_WRITE] === base) tlb[page + TLB_USER + TLB_WRITE] = SLOW;
       }
     };
     scan(this.filled, this.filledCount);
@@ -324,13 +330,13 @@ export class Mmu {
     const { tlb, memory } = this;
     let read = memory.readPages[physicalPage];
     let write = memory.writePages[physicalPage];
-    if (this.walkedNoExecute && read !== NOT_DIRECT && memory.codePages[read >>> 12] !== 0) {
-      read = -1;
+    if (this.walkedNoExecute && read !== INDIRECT && memory.codePages[read >>> 12] !== 0) {
+      read = SLOW;
     }
-    if (write !== NOT_DIRECT && memory.codePages[write >>> 12] !== 0) write = -1;
-    if (!this.walkedDirty) write = -1;
-    if (read < 0 && write < 0) return;
-    const known = tlb[page] >= 0 || tlb[page + TLB_WRITE] >= 0;
+    if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
+    if (!this.walkedDirty) write = SLOW;
+    if (read === SLOW && write === SLOW) return;
+    const known = tlb[page] !== SLOW || tlb[page + TLB_WRITE] !== SLOW;
     if (!known) {
       if (this.filledCount >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
       if (this.walkedGlobal) this.filledGlobal[this.globalCount++] = page;
@@ -338,9 +344,9 @@ export class Mmu {
     }
     this.noExecute[page] = this.walkedNoExecute ? 1 : 0;
     tlb[page] = read;
-    tlb[page + TLB_WRITE] = this.walkedWritable || (this.R[S.CR0] & S.CR0_WP) === 0 ? write : -1;
-    tlb[page + TLB_USER] = this.walkedUser ? read : -1;
-    tlb[page + TLB_USER + TLB_WRITE] = this.walkedUser && this.walkedWritable ? write : -1;
+    tlb[page + TLB_WRITE] = this.walkedWritable || (this.R[S.CR0] & S.CR0_WP) === 0 ? write : SLOW;
+    tlb[page + TLB_USER] = this.walkedUser ? read : SLOW;
+    tlb[page + TLB_USER + TLB_WRITE] = this.walkedUser && this.walkedWritable ? write : SLOW;
   }
 
   /** Physical address of a linear one for an access of the given kind; negative when no memory can answer. Raises #PF. */
@@ -358,7 +364,7 @@ export class Mmu {
     const read = (at: number) => this.memory.hostOffset((at & this.a20Mask) >>> 0);
     const entry = (at: number): number => {
       const offset = read(at);
-      return offset === NOT_DIRECT ? 0 : this.host.getInt32(offset, true);
+      return offset === NOT_DIRECT ? 0 : this.host.getInt32(offset);
     };
     if ((R[S.CR4] & S.CR4_PAE) !== 0) {
       const pdpte = this.pdptes[(linear >>> 30) * 2];
@@ -404,7 +410,7 @@ export class Mmu {
     const page = linear >>> 12;
     const cached = this.tlb[page + (user ? TLB_USER : 0)];
     // What was entered for data may be forbidden here: the walk tells, and raises the fault.
-    if (cached >= 0 && this.noExecute[page] === 0) return cached;
+    if (cached !== SLOW && this.noExecute[page] === 0) return hostOffsetOf(cached);
     // Not of the page's start: CR2 is to name the very byte.
     const physical = this.translate(linear, false, user, true);
     if (physical < 0) return -1;
@@ -470,43 +476,55 @@ export class Mmu {
 
   load8(linear: number, user: boolean): number {
     const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
-    if (page >= 0) return this.host.getUint8(page | (linear & 0xfff));
+    if (page !== SLOW) {
+      const at = page | (linear & 0xfff);
+      return at >= 0 ? this.low.getUint8(at) : this.high.getUint8(at & 0x7fffffff);
+    }
     return this.slowLoad(linear, 1, user) & 0xff;
   }
 
   load16(linear: number, user: boolean): number {
     const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
-    if (page >= 0 && (linear & 0xfff) <= 0xffe) {
-      return this.host.getUint16(page | (linear & 0xfff), true);
+    if (page !== SLOW && (linear & 0xfff) <= 0xffe) {
+      const at = page | (linear & 0xfff);
+      return at >= 0 ? this.low.getUint16(at, true) : this.high.getUint16(at & 0x7fffffff, true);
     }
     return this.slowLoad(linear, 2, user) & 0xffff;
   }
 
   load32(linear: number, user: boolean): number {
     const page = this.tlb[(linear >>> 12) + (user ? TLB_USER : 0)];
-    if (page >= 0 && (linear & 0xfff) <= 0xffc) {
-      return this.host.getInt32(page | (linear & 0xfff), true);
+    if (page !== SLOW && (linear & 0xfff) <= 0xffc) {
+      const at = page | (linear & 0xfff);
+      return at >= 0 ? this.low.getInt32(at, true) : this.high.getInt32(at & 0x7fffffff, true);
     }
     return this.slowLoad(linear, 4, user) | 0;
   }
 
   store8(linear: number, value: number, user: boolean): void {
     const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
-    if (page >= 0) this.host.setUint8(page | (linear & 0xfff), value);
-    else this.slowStore(linear, 1, value & 0xff, user);
+    if (page !== SLOW) {
+      const at = page | (linear & 0xfff);
+      if (at >= 0) this.low.setUint8(at, value);
+      else this.high.setUint8(at & 0x7fffffff, value);
+    } else this.slowStore(linear, 1, value & 0xff, user);
   }
 
   store16(linear: number, value: number, user: boolean): void {
     const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
-    if (page >= 0 && (linear & 0xfff) <= 0xffe) {
-      this.host.setUint16(page | (linear & 0xfff), value, true);
+    if (page !== SLOW && (linear & 0xfff) <= 0xffe) {
+      const at = page | (linear & 0xfff);
+      if (at >= 0) this.low.setUint16(at, value, true);
+      else this.high.setUint16(at & 0x7fffffff, value, true);
     } else this.slowStore(linear, 2, value & 0xffff, user);
   }
 
   store32(linear: number, value: number, user: boolean): void {
     const page = this.tlb[(linear >>> 12) + TLB_WRITE + (user ? TLB_USER : 0)];
-    if (page >= 0 && (linear & 0xfff) <= 0xffc) {
-      this.host.setInt32(page | (linear & 0xfff), value, true);
+    if (page !== SLOW && (linear & 0xfff) <= 0xffc) {
+      const at = page | (linear & 0xfff);
+      if (at >= 0) this.low.setInt32(at, value, true);
+      else this.high.setInt32(at & 0x7fffffff, value, true);
     } else this.slowStore(linear, 4, value >>> 0, user);
   }
 
@@ -515,8 +533,8 @@ export class Mmu {
     const table = TLB_WRITE + (user ? TLB_USER : 0);
     const last = (linear + size - 1) | 0;
     if (this.alignmentChecks && size <= 8) this.checkAlignment(linear, size, user);
-    if (this.tlb[(linear >>> 12) + table] < 0) this.translate(linear, true, user);
-    if ((last >>> 12) !== (linear >>> 12) && this.tlb[(last >>> 12) + table] < 0) {
+    if (this.tlb[(linear >>> 12) + table] === SLOW) this.translate(linear, true, user);
+    if ((last >>> 12) !== (linear >>> 12) && this.tlb[(last >>> 12) + table] === SLOW) {
       this.translate(last & ~0xfff, true, user);
     }
   }

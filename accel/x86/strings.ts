@@ -6,6 +6,7 @@ import type { X86 } from "./cpu.ts";
 import { TLB_USER, TLB_WRITE } from "./mmu.ts";
 import type { Helper } from "./rows.ts";
 import * as S from "./state.ts";
+import { hostOffsetOf } from "./tlb.ts";
 import { checkIo, readPort, writePort } from "./system/io.ts";
 import { alignmentChecked } from "./system/stack.ts";
 
@@ -96,7 +97,7 @@ const goesOn = (cpu: X86) => (cpu.R[S.FR] === 0) === (cpu.repeat === 0xf3);
 
 /** Host offset of the page of a linear address in a TLB table, if the whole run may use it; else negative. */
 function direct(cpu: X86, linear: number, table: number): number {
-  return cpu.mmu.tlb[(linear >>> 12) + table + (cpu.R[S.CPL] === 3 ? TLB_USER : 0)];
+  return hostOffsetOf(cpu.mmu.tlb[(linear >>> 12) + table + (cpu.R[S.CPL] === 3 ? TLB_USER : 0)]);
 }
 
 /** How many forward iterations stay in the segment, the page and the address size. */
@@ -132,7 +133,7 @@ const bulkMove: Bulk = (cpu, bytes, most) => {
   const to = (R[S.SEG_BASE + S.ES] + index(cpu, S.RDI)) | 0;
   const fromPage = direct(cpu, from, 0), toPage = direct(cpu, to, TLB_WRITE);
   if (fromPage < 0 || toPage < 0) return 0;
-  const length = n * bytes, a = fromPage | (from & 0xfff), b = toPage | (to & 0xfff);
+  const length = n * bytes, a = fromPage + (from & 0xfff), b = toPage + (to & 0xfff);
   // An overlapping forward copy repeats a pattern, which copyWithin would not.
   if (b > a && b < a + length) return 0;
   cpu.bus.memory.host.bytes.copyWithin(b, a, a + length);
@@ -149,14 +150,14 @@ const bulkStore: Bulk = (cpu, bytes, most) => {
   const to = (R[S.SEG_BASE + S.ES] + index(cpu, S.RDI)) | 0;
   const page = direct(cpu, to, TLB_WRITE);
   if (page < 0) return 0;
-  const host = cpu.bus.memory.host, length = n * bytes, at = page | (to & 0xfff);
+  const host = cpu.bus.memory.host, length = n * bytes, at = page + (to & 0xfff);
   const value = R[S.RAX], byte = value & 0xff;
   const uniform = bytes === 1 || (byte === ((value >>> 8) & 0xff) &&
     (bytes === 2 || (value & 0xffff) === value >>> 16));
   if (uniform) host.bytes.fill(byte, at, at + length);
   else {
-    if (bytes === 2) host.view.setUint16(at, value & 0xffff, true);
-    else host.view.setInt32(at, value, true);
+    if (bytes === 2) host.setInt16(at, value);
+    else host.setInt32(at, value);
     for (let have: number = bytes; have < length; have *= 2) {
       host.bytes.copyWithin(at + have, at, at + Math.min(have, length - have));
     }

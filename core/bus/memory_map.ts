@@ -5,8 +5,13 @@
 import { type HostMemory, PAGE_SHIFT, PAGE_SIZE } from "./host_memory.ts";
 import type { AccessSize, RangeOptions, RegisterAccess } from "./port_map.ts";
 
-/** Entry of the page tables for a page without directly addressed memory. */
+/** What {@linkcode MemoryMap.hostOffset} gives where neither RAM nor ROM lies. */
 export const NOT_DIRECT = -1;
+/** Entry of the page tables for a page whose accesses must go through {@linkcode MemoryMap.read} and {@linkcode MemoryMap.write}. */
+export const INDIRECT = 0;
+
+/** Entries of the page tables are 32 bits: what lies in host memory beyond has none. */
+const ENTRY_LIMIT = 2 ** 32;
 
 /** How a memory range is claimed. */
 export interface MemoryRangeOptions extends RangeOptions {
@@ -99,10 +104,10 @@ const PAGES = 2 ** 32 / PAGE_SIZE;
  */
 export class MemoryMap {
   private readonly ranges: Range[] = [];
-  /** Host offset of each physical page as read, or {@linkcode NOT_DIRECT}. */
-  readonly readPages: Int32Array = new Int32Array(PAGES).fill(NOT_DIRECT);
-  /** Host offset of each physical page as written, or {@linkcode NOT_DIRECT}. */
-  readonly writePages: Int32Array = new Int32Array(PAGES).fill(NOT_DIRECT);
+  /** Host offset of each physical page as read, as the bits of an int32, or {@linkcode INDIRECT}. */
+  readonly readPages: Int32Array = new Int32Array(PAGES);
+  /** Host offset of each physical page as written, as the bits of an int32, or {@linkcode INDIRECT}. */
+  readonly writePages: Int32Array = new Int32Array(PAGES);
   private readonly readOwner = new Uint16Array(PAGES);
   private readonly writeOwner = new Uint16Array(PAGES);
   private watches: Watch[] = [];
@@ -116,7 +121,7 @@ export class MemoryMap {
   onUnclaimed: (access: MemoryAccess) => void = () => {};
 
   constructor(readonly host: HostMemory) {
-    this.codePages = new Uint8Array(host.buffer.byteLength >>> PAGE_SHIFT);
+    this.codePages = new Uint8Array(host.pages);
   }
 
   /** Maps RAM that lies at `hostOffset` of the host memory. Base and size are whole pages. */
@@ -202,6 +207,10 @@ export class MemoryMap {
     const near = this.ranges.map((range, index) => ({ range, index })).filter(({ range }) =>
       range.enabled && range.base < end * PAGE_SIZE && range.base + range.size > first * PAGE_SIZE
     ).sort((a, b) => b.range.priority - a.range.priority || a.index - b.index);
+    const entry = (range: Range, address: number) => {
+      const host = range.host + (address - range.base);
+      return host < ENTRY_LIMIT ? host | 0 : INDIRECT;
+    };
     for (let page = first; page < end; page++) {
       const address = page * PAGE_SIZE;
       const over = ({ range }: { range: Range }) =>
@@ -211,11 +220,11 @@ export class MemoryMap {
       this.readOwner[page] = reader === undefined ? 0 : reader.index + 1;
       this.writeOwner[page] = writer === undefined ? 0 : writer.index + 1;
       this.readPages[page] = reader === undefined || reader.range.kind === MMIO
-        ? NOT_DIRECT
-        : reader.range.host + (address - reader.range.base);
+        ? INDIRECT
+        : entry(reader.range, address);
       this.writePages[page] = writer === undefined || writer.range.kind !== RAM
-        ? NOT_DIRECT
-        : writer.range.host + (address - writer.range.base);
+        ? INDIRECT
+        : entry(writer.range, address);
     }
     for (const w of this.watches) this.hideWatched(w);
     this.onRemap();
@@ -224,8 +233,8 @@ export class MemoryMap {
   private hideWatched(w: Watch): void {
     const last = Math.floor((w.base + w.size - 1) / PAGE_SIZE);
     for (let page = Math.floor(w.base / PAGE_SIZE); page <= last; page++) {
-      if (w.read) this.readPages[page] = NOT_DIRECT;
-      if (w.write) this.writePages[page] = NOT_DIRECT;
+      if (w.read) this.readPages[page] = INDIRECT;
+      if (w.write) this.writePages[page] = INDIRECT;
     }
   }
 
@@ -286,12 +295,12 @@ export class MemoryMap {
       if (range.kind === MMIO) value = this.readMmio(range, address - range.base, size);
       else {
         const at = range.host + (address - range.base);
-        const view = this.host.view;
+        const host = this.host;
         value = size === 4
-          ? view.getUint32(at, true)
+          ? host.getInt32(at) >>> 0
           : size === 2
-          ? view.getUint16(at, true)
-          : view.getUint8(at);
+          ? host.getUint16(at)
+          : host.getUint8(at);
       }
     }
     if (this.watches.length > 0) this.notify(address, size, value, false);
@@ -313,11 +322,11 @@ export class MemoryMap {
       if (range.kind === MMIO) this.writeMmio(range, address - range.base, size, value);
       else if (range.kind === RAM) {
         const at = range.host + (address - range.base);
-        const view = this.host.view;
-        if (size === 4) view.setInt32(at, value, true);
-        else if (size === 2) view.setInt16(at, value, true);
-        else view.setInt8(at, value);
-        if (this.codePages[at >>> PAGE_SHIFT] !== 0) this.onCodeWrite(at, size);
+        const host = this.host;
+        if (size === 4) host.setInt32(at, value);
+        else if (size === 2) host.setInt16(at, value);
+        else host.setInt8(at, value);
+        if (this.codePages[Math.floor(at / PAGE_SIZE)] !== 0) this.onCodeWrite(at, size);
       }
     }
     if (this.watches.length > 0) this.notify(address, size, value, true);
@@ -352,10 +361,10 @@ export class MemoryMap {
       const at = (address + done) >>> 0;
       const length = Math.min(target.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
       const page = this.readPages[at >>> PAGE_SHIFT];
-      if (page === NOT_DIRECT) {
+      if (page === INDIRECT) {
         for (let i = 0; i < length; i++) target[done + i] = this.read((at + i) >>> 0, 1);
       } else {
-        const from = page + (at & (PAGE_SIZE - 1));
+        const from = (page >>> 0) + (at & (PAGE_SIZE - 1));
         target.set(this.host.bytes.subarray(from, from + length), done);
       }
       done += length;
@@ -368,12 +377,12 @@ export class MemoryMap {
       const at = (address + done) >>> 0;
       const length = Math.min(source.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
       const page = this.writePages[at >>> PAGE_SHIFT];
-      if (page === NOT_DIRECT) {
+      if (page === INDIRECT) {
         for (let i = 0; i < length; i++) this.write((at + i) >>> 0, 1, source[done + i]);
       } else {
-        const to = page + (at & (PAGE_SIZE - 1));
+        const to = (page >>> 0) + (at & (PAGE_SIZE - 1));
         this.host.bytes.set(source.subarray(done, done + length), to);
-        if (this.codePages[to >>> PAGE_SHIFT] !== 0) this.onCodeWrite(to, length);
+        if (this.codePages[Math.floor(to / PAGE_SIZE)] !== 0) this.onCodeWrite(to, length);
       }
       done += length;
     }

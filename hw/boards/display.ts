@@ -1,6 +1,6 @@
 /** The display adapter of a board: where its registers and its memory lie, and which option ROM is its own. */
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
-import { PAGE_SHIFT } from "../../core/bus/host_memory.ts";
+import { PAGE_SHIFT, PAGE_SIZE } from "../../core/bus/host_memory.ts";
 import type { PortMap } from "../../core/bus/port_map.ts";
 import type { NamedImage } from "../boot/plan.ts";
 import { optionRomSize, placeRom } from "../firmware.ts";
@@ -84,9 +84,9 @@ export function addDisplay(
     clock,
     vram: host.bytes.subarray(base, base + vramSize),
     vramWritten: (offset, length) => {
-      const last = base + offset + length - 1;
-      for (let page = (base + offset) >>> PAGE_SHIFT; page <= last >>> PAGE_SHIFT; page++) {
-        if (codePages[page] !== 0) memory.onCodeWrite(page << PAGE_SHIFT, 1 << PAGE_SHIFT);
+      const last = Math.floor((base + offset + length - 1) / PAGE_SIZE);
+      for (let page = Math.floor((base + offset) / PAGE_SIZE); page <= last; page++) {
+        if (codePages[page] !== 0) memory.onCodeWrite(page * PAGE_SIZE, PAGE_SIZE);
       }
     },
   }, { romSize: rom && romSizeOf(rom) });

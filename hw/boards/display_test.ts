@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { HostMemory } from "../../core/bus/host_memory.ts";
+import { HostMemory, PAGE_SIZE } from "../../core/bus/host_memory.ts";
 import { MemoryMap } from "../../core/bus/memory_map.ts";
 import { PortMap } from "../../core/bus/port_map.ts";
 import { COMMAND, COMMAND_MEMORY } from "../pci.ts";
@@ -103,7 +103,8 @@ Deno.test("the legacy window and ports reach the same memory as the frame buffer
 Deno.test("engines hear when the adapter changes video memory that holds code", () => {
   const { memory, ports, vga } = bench({ vramSize: MIB });
   vga.setTextMode(drawFont());
-  const host = MIB;
+  // Behind the page that is never given out, and RAM.
+  const host = PAGE_SIZE + MIB;
   memory.codePages[(host >>> 12) + 1] = 1;
   const heard: [number, number][] = [];
   memory.onCodeWrite = (at, length) => heard.push([at, length]);

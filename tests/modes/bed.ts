@@ -65,7 +65,7 @@ export class Bed {
   readonly R: Int32Array;
 
   constructor(model = "max") {
-    this.memory.addRam("ram", 0, MEMORY, 0);
+    this.memory.addRam("ram", 0, MEMORY, this.memory.host.allocate(MEMORY));
     const clock = new VirtualClock(0);
     this.cpu = new Interpreter(
       { memory: this.memory, ports: this.ports, clock, acknowledge: () => 0x20 },

@@ -11,7 +11,7 @@ import { setSegment } from "../system/segments.ts";
 /** A processor in flat protected mode with 64 KiB of RAM, its x87 as after FNINIT, SSE switched on. */
 export function fpuTestCpu(model = "max"): X86 {
   const memory = new MemoryMap(new HostMemory(1 << 16));
-  memory.addRam("ram", 0, 1 << 16, 0);
+  memory.addRam("ram", 0, 1 << 16, memory.host.allocate(1 << 16));
   const cpu = new X86(
     { memory, ports: new PortMap(), clock: new VirtualClock(), acknowledge: () => 0 },
     parseCpuModel(model),
