@@ -19,6 +19,7 @@ import {
   FW_CFG_UUID,
   type FwCfg,
 } from "../fw_cfg.ts";
+import { type Smbios, SMBIOS_ANCHOR_FILE, SMBIOS_TABLES_FILE } from "../smbios.ts";
 
 /** What the items follow from. */
 export interface FirmwareFacts {
@@ -29,12 +30,13 @@ export interface FirmwareFacts {
   /** Whether firmware waits for the key that calls its boot menu. */
   bootMenu: boolean;
   processors: number;
+  smbios: Smbios;
 }
 
 /** Puts the items into the device. */
 export function addFirmwareItems(
   fwCfg: FwCfg,
-  { ramSize, acpi, optionRoms, bootMenu, processors }: FirmwareFacts,
+  { ramSize, acpi, optionRoms, bootMenu, processors, smbios }: FirmwareFacts,
 ): void {
   fwCfg.addItem(FW_CFG_UUID, new Uint8Array(16));
   fwCfg.addNumber(FW_CFG_RAM_SIZE, 8, ramSize);
@@ -42,11 +44,13 @@ export function addFirmwareItems(
   fwCfg.addNumber(FW_CFG_NB_CPUS, 2, processors);
   fwCfg.addNumber(FW_CFG_MAX_CPUS, 2, processors);
   fwCfg.addNumber(FW_CFG_BOOT_MENU, 2, bootMenu ? 1 : 0);
-  fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, 4, 0);
+  fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, 4, 1);
   fwCfg.addFile("etc/e820", encodeE820([{ base: 0, length: ramSize, type: E820_RAM }]));
   fwCfg.addFile(ACPI_TABLES_FILE, acpi.tables);
   fwCfg.addFile(ACPI_RSDP_FILE, acpi.rsdp);
   fwCfg.addFile(TABLE_LOADER_FILE, acpiLoaderScript(acpi));
+  fwCfg.addFile(SMBIOS_ANCHOR_FILE, smbios.anchor);
+  fwCfg.addFile(SMBIOS_TABLES_FILE, smbios.tables);
   // Milliseconds until SeaBIOS starts anew when nothing boots; as QEMU has it, it never does.
   fwCfg.addFile("etc/boot-fail-wait", Uint8Array.of(0xff, 0xff, 0xff, 0xff));
   optionRoms.forEach((rom, i) => {

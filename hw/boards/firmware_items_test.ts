@@ -34,6 +34,7 @@ Deno.test("firmware is told to wait for ever when nothing boots", () => {
     acpi: { tables: empty, rsdp: empty, pointers: [], checksums: [] },
     optionRoms: [],
     bootMenu: false,
+    smbios: { anchor: empty, tables: empty },
     processors: 1,
   });
   assertEquals(filesOf(fwCfg).get("etc/boot-fail-wait"), Uint8Array.of(0xff, 0xff, 0xff, 0xff));

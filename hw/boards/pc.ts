@@ -36,6 +36,7 @@ import { Port92 } from "../port92.ts";
 import { Ps2Keyboard } from "../ps2_keyboard.ts";
 import { Ps2Mouse } from "../ps2_mouse.ts";
 import { ResetControl } from "../reset_control.ts";
+import { buildSmbios } from "../smbios.ts";
 import { Uart16550 } from "../uart16550.ts";
 import { drawFont, findFont } from "../vga/font.ts";
 import { A20Gate } from "./a20_gate.ts";
@@ -51,6 +52,7 @@ import { GatedLine } from "./gated_line.ts";
 import { PcInterrupts, TIMER_INPUT } from "./interrupts.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
 import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
+import { TABLE_ROM_BASE, TABLE_ROM_SIZE, tableRom } from "./table_rom.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
 import { Processors } from "./processors.ts";
 import { PM_BASE, SCI_INTERRUPT, setUpPci, SMBUS_BASE } from "./pci_setup.ts";
@@ -151,7 +153,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   // Memory, ports, time, and the processor that will come last
   if (firmware !== undefined) checkFirmware(firmware.file, firmware.bytes);
   for (const { file, bytes } of optionRoms) checkOptionRom(file, bytes);
-  const rom = (firmware?.bytes.length ?? 2 * RESET_ROM_SIZE) +
+  const rom = (firmware?.bytes.length ?? 2 * RESET_ROM_SIZE + TABLE_ROM_SIZE) +
     flash.reduce((sum, { size }) => sum + size, 0);
   const display = planDisplay(options.vga, requests, optionRoms);
   const { memory, pam, smram } = createPcMemory(ramSize, rom + displayMemory(display));
@@ -373,6 +375,10 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     processors: processors.count,
     hpet: hpet !== undefined,
   });
+  const smbios = buildSmbios({
+    processors: processors.count,
+    memory: [{ base: 0, length: ramSize }],
+  });
   const otherRoms = optionRoms.filter((image) => image !== display?.rom);
   addFirmwareItems(fwCfg, {
     ramSize,
@@ -380,6 +386,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     optionRoms: otherRoms,
     bootMenu: options.bootMenu ?? false,
     processors: processors.count,
+    smbios,
   });
   let prepare = (): void => {};
   if (firmware !== undefined) mapFirmware(firmware, memory);
@@ -394,6 +401,17 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     memory.addRom("reset-rom", RESET_ROM_BASE, RESET_ROM_SIZE, at);
     const again = placeRom(memory.host, restartRom(), RESET_ROM_SIZE);
     memory.addRom("restart-rom", RESTART_ROM_BASE, RESET_ROM_SIZE, again);
+    const tables = placeRom(
+      memory.host,
+      tableRom({
+        smbios,
+        processors: processors.count,
+        functions: pci.list(),
+        southBridge: SOUTH_BRIDGE,
+      }),
+      TABLE_ROM_SIZE,
+    );
+    memory.addRom("table-rom", TABLE_ROM_BASE, TABLE_ROM_SIZE, tables);
     const font = (display?.rom && findFont(display.rom.bytes)) ?? drawFont();
     prepare = () => {
       setUpPci(pci.list(), {

@@ -359,3 +359,22 @@ Deno.test("a message-signalled interrupt is a write to memory", async () => {
   board.memory.write(0xfee00080, 4, 0xf0);
   assertEquals(cpu.intr, false);
 });
+
+Deno.test("a kernel without firmware finds SMBIOS and MP tables in the segment F000h", async () => {
+  const { board } = await bench({ processors: 3, memory: 16 * MIB });
+  const segment = new Uint8Array(0x10000);
+  board.memory.readBlock(0xf0000, segment);
+  const find = (text: string): number => {
+    for (let at = 0; at < segment.length; at += 16) {
+      const found = String.fromCharCode(...segment.subarray(at, at + text.length));
+      if (found === text) return at;
+    }
+    throw new Error(`no ${text}`);
+  };
+  const view = new DataView(segment.buffer);
+  const smbios = view.getUint32(find("_SM_") + 0x18, true) - 0xf0000;
+  assertEquals(segment[smbios], 0);
+  const mp = view.getUint32(find("_MP_") + 4, true) - 0xf0000;
+  assertEquals(String.fromCharCode(...segment.subarray(mp, mp + 4)), "PCMP");
+  assertEquals([0, 1, 2].map((i) => segment[mp + 44 + 20 * i + 1]), [0, 1, 2]);
+});
