@@ -17,8 +17,32 @@ export interface ShellScript {
   begin: RegExp;
 }
 
-/** busybox's line editor takes no more than this on a line. */
-const MAX_LINE = 1000;
+/** Lines are kept this short: busybox's line editor takes 1023 bytes, and the mark and the quotes are to fit too. */
+const LINE = 800;
+
+/**
+ * A command as one quoted word for a POSIX shell. Control characters are written by `printf`, since a shell's
+ * line editor or the terminal would act on them; long lines are continued.
+ */
+function quote(command: string): string {
+  const encoder = new TextEncoder();
+  let quoted = "'", length = 0;
+  for (const character of command) {
+    if (length > LINE) {
+      quoted += "'\\\n'";
+      length = 0;
+    }
+    const code = character.codePointAt(0)!;
+    const part = character === "'"
+      ? `'\\''`
+      : character !== "\n" && (code < 0x20 || code === 0x7f)
+      ? `'"$(printf '\\${code.toString(8).padStart(3, "0")}')"'`
+      : character;
+    quoted += part;
+    length = character === "\n" ? 0 : length + encoder.encode(part).length;
+  }
+  return `${quoted}\n'`;
+}
 
 /**
  * The text that makes a POSIX shell run a command between two marks.
@@ -28,22 +52,13 @@ const MAX_LINE = 1000;
  * reads all of it before it runs any of it, so no secondary prompt or echo can come between the
  * marks, and a syntax error in it (`command` keeps it from ending the line) has a status like any other.
  *
- * @throws {RangeError} when a line of the command is longer than a shell's line editor takes
+ * @throws {RangeError} when the command contains a NUL character
  */
 export function shellScript(command: string, number: number): ShellScript {
   if (command.includes("\0")) throw new RangeError("a command cannot contain NUL characters");
-  const quoted = command.replaceAll("'", `'\\''`);
-  const input =
-    ` printf '\\n%s%s\\n' '<cmd' '${number}<';command eval '${quoted}\n';printf '\\n%s%s%s>\\n' '>cmd' '${number}:' "$?"\n`;
-  for (const line of input.split("\n")) {
-    const length = new TextEncoder().encode(line).length;
-    if (length > MAX_LINE) {
-      throw new RangeError(
-        `a line of the command needs ${length} bytes, and a shell's line editor takes ${MAX_LINE}: ` +
-          `break it into several lines`,
-      );
-    }
-  }
+  const input = ` printf '\\n%s%s\\n' '<cmd' '${number}<';command eval ${
+    quote(command)
+  };printf '\\n%s%s%s>\\n' '>cmd' '${number}:' "$?"\n`;
   return {
     input,
     begin: new RegExp(`<cmd${number}<\\r*\\n`),
