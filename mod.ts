@@ -217,7 +217,7 @@ export interface MachineOptions extends MachineSettings {
   devices?: readonly (DeviceRequest | string)[];
   /** Takes what the guest writes to the debug console, port 0xe9. */
   debugcon?: (byte: number) => void;
-  /** The real-time clock at power-on. Default 2000-01-01, so that runs are repeatable. */
+  /** The real-time clock at power-on. Default 2026-01-01 in UTC, so that runs are repeatable. */
   date?: Date;
   /** An instruction lasts 2 to the power of this many virtual nanoseconds, 0 to 10. Default 3. */
   icountShift?: number;

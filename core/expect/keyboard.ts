@@ -205,10 +205,13 @@ export class Keyboard {
   /** Queues strokes and waits until the guest has read them. */
   private send(what: string, strokes: Stroke[], { within }: KeyOptions): Promise<void> {
     if (this.context.sink === undefined) throw new Error("this machine has no keyboard");
+    // A machine that has ended reads no more keys.
+    const late = this.context.loop.ended;
     return this.context.loop.wait<void>(what, {
       within: within === undefined ? this.context.within : nanoseconds(within),
       // A key that ends the machine, such as Ctrl-Alt-Delete, was certainly read.
       atEnd: (wait) => {
+        if (late) return;
         const job = this.jobs.find((job) => job.wait === wait);
         if (job !== undefined && job.strokes.every(({ down }) => !down)) wait.resolve();
       },

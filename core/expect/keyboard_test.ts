@@ -103,3 +103,9 @@ Deno.test("A chord that ends the machine was read", async () => {
   assertEquals((await vm.exited).kind, "power-off");
   await assertRejects(() => vm.keyboard.type("x"), MachineEndedError);
 });
+
+Deno.test("A machine that has ended reads no key, although its keyboard takes one", async () => {
+  const { vm } = make([{ op: "hlt" }]);
+  assertEquals((await vm.exited).kind, "dead-halt");
+  await assertRejects(() => vm.keyboard.type("x"), MachineEndedError);
+});

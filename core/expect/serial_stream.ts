@@ -317,6 +317,9 @@ export class SerialStream {
    */
   write(data: string | Uint8Array, options: WithinOptions = {}): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`input is text or a Uint8Array, not ${typeof data}`);
+    }
     return this.context.loop.wait<void>(
       `${this.name} to take ${bytes.length} bytes of input`,
       {

@@ -106,6 +106,11 @@ Deno.test("Text can be followed as it comes, and bytes are kept as they were", a
   assertEquals([...vm.serial.bytes()], [0xc3, 0xa4, 0x31, 0xff, 0x0a]);
 });
 
+Deno.test("Input that is neither text nor bytes is refused when given", () => {
+  const { vm } = make(EXIT);
+  assertThrows(() => vm.serial.write(5 as unknown as string), TypeError, "text or a Uint8Array");
+});
+
 Deno.test("UTF-8 is decoded byte by byte as the platform decodes it", () => {
   let seed = 7;
   for (let round = 0; round < 2000; round++) {

@@ -19,28 +19,37 @@ export interface ShellScript {
 
 /** Lines are kept this short: busybox's line editor takes 1023 bytes, and the mark and the quotes are to fit too. */
 const LINE = 800;
+/** Most characters of one `printf`'s argument. */
+const OCTAL = 120;
+const LINE_FEED = 0x0a, APOSTROPHE = 0x27;
 
 /**
- * A command as one quoted word for a POSIX shell. Control characters are written by `printf`, since a shell's
- * line editor or the terminal would act on them; long lines are continued.
+ * A command as one quoted word for a POSIX shell. Other bytes than printable ASCII are written by `printf`: a
+ * shell's line editor or the terminal would act on them. Long lines are continued.
  */
 function quote(command: string): string {
-  const encoder = new TextEncoder();
-  let quoted = "'", length = 0;
-  for (const character of command) {
-    if (length > LINE) {
-      quoted += "'\\\n'";
+  let quoted = "'", length = 0, octal = "";
+  const add = (text: string): void => {
+    quoted += text;
+    length += text.length;
+    if (length <= LINE) return;
+    quoted += "'\\\n'";
+    length = 0;
+  };
+  const addOctal = (): void => {
+    if (octal !== "") add(`'"$(printf '${octal}')"'`);
+    octal = "";
+  };
+  for (const byte of new TextEncoder().encode(command)) {
+    const plain = byte === LINE_FEED || (byte >= 0x20 && byte < 0x7f);
+    if (!plain) octal += `\\${byte.toString(8).padStart(3, "0")}`;
+    if (plain || octal.length >= OCTAL) addOctal();
+    if (byte === LINE_FEED) {
+      quoted += "\n";
       length = 0;
-    }
-    const code = character.codePointAt(0)!;
-    const part = character === "'"
-      ? `'\\''`
-      : character !== "\n" && (code < 0x20 || code === 0x7f)
-      ? `'"$(printf '\\${code.toString(8).padStart(3, "0")}')"'`
-      : character;
-    quoted += part;
-    length = character === "\n" ? 0 : length + encoder.encode(part).length;
+    } else if (plain) add(byte === APOSTROPHE ? `'\\''` : String.fromCharCode(byte));
   }
+  addOctal();
   return `${quoted}\n'`;
 }
 

@@ -37,12 +37,13 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Control characters in a command reach the command, not the line editor",
+  name:
+    "Control characters and letters beyond ASCII in a command reach the command, not the line editor",
   ignore: Deno.build.os === "windows",
   fn: async () => {
-    const command = "cat <<EOF\n\ta\tb\x03\x04\x7f\r\x1b[A'\nEOF";
+    const command = "cat <<EOF\nä€\ta\tb\x03\x04\x7f\r\x1b[A'\nEOF";
     assertEquals(/[^\n\x20-\x7e]/.test(shellScript(command, 1).input), false);
-    assertEquals(await run(command), { stdout: "\ta\tb\x03\x04\x7f\r\x1b[A'\n", status: 0 });
+    assertEquals(await run(command), { stdout: "ä€\ta\tb\x03\x04\x7f\r\x1b[A'\n", status: 0 });
     const tabs = "printf %s '" + "\t".repeat(300) + "'";
     assert(longestLine(tabs) < 1000);
     assertEquals(await run(tabs), { stdout: "\t".repeat(300), status: 0 });
