@@ -26,6 +26,7 @@ export const BASE_ADDRESS = 0x10;
 export const SUBSYSTEM_VENDOR_ID = 0x2c;
 export const SUBSYSTEM_ID = 0x2e;
 export const EXPANSION_ROM = 0x30;
+export const CAPABILITIES = 0x34;
 export const INTERRUPT_LINE = 0x3c;
 export const INTERRUPT_PIN = 0x3d;
 
@@ -36,6 +37,7 @@ export const COMMAND_PARITY = 1 << 6;
 export const COMMAND_SERR = 1 << 8;
 export const COMMAND_INTX_DISABLE = 1 << 10;
 export const STATUS_INTERRUPT = 1 << 3;
+export const STATUS_CAPABILITIES = 1 << 4;
 /** Bits of the status register that a one clears. */
 const STATUS_CLEARABLE = 0xf900;
 
@@ -89,7 +91,12 @@ export interface PciRegister {
   writable?: number;
   /** Bits that a written one clears. Default none. */
   clearable?: number;
+  /** Bits that the chip itself changes. Default none. */
+  own?: number;
 }
+
+/** Sends a message-signalled interrupt: `data` is written to the physical address. */
+export type MessageWire = (address: number, data: number) => void;
 
 interface Bar {
   shape: BarShape;
@@ -106,8 +113,14 @@ export class PciConfig {
   private readonly initial = new Uint8Array(CONFIG_SIZE);
   private readonly writable = new Uint8Array(CONFIG_SIZE);
   private readonly clearable = new Uint8Array(CONFIG_SIZE);
+  private readonly own = new Uint8Array(CONFIG_SIZE);
   private readonly bars: Bar[] = [];
   private interruptWire: Wire = () => {};
+  private messageWire: MessageWire = () => {};
+  /** Where the next capability is linked from. */
+  private lastCapability = CAPABILITIES;
+  private readonly listeners: (() => void)[] = [];
+  private readonly messengers: (() => boolean)[] = [];
   /** Called after a guest's write and after a restore, with the offset and length that may have changed. */
   onChange: (offset: number, length: number) => void = () => {};
 
@@ -132,11 +145,12 @@ export class PciConfig {
 
   /** Declares `size` bytes at `offset`. */
   register(offset: number, size: AccessSize, register: PciRegister): void {
-    const { value = 0, writable = 0, clearable = 0 } = register;
+    const { value = 0, writable = 0, clearable = 0, own = 0 } = register;
     for (let i = 0; i < size; i++) {
       this.initial[offset + i] = value >>> (8 * i);
       this.writable[offset + i] = writable >>> (8 * i);
       this.clearable[offset + i] = clearable >>> (8 * i);
+      this.own[offset + i] = own >>> (8 * i);
       this.bytes[offset + i] = this.initial[offset + i];
     }
   }
@@ -195,6 +209,40 @@ export class PciConfig {
   connectInterrupt(wire: Wire): void {
     this.interruptWire = wire;
     this.driveInterrupt();
+  }
+
+  /**
+   * Adds a capability to the function's list: its ID and the link at `offset`, which is a multiple of 4
+   * from 0x40 on. Its registers behind these two bytes are the caller's to declare.
+   */
+  capability(id: number, offset: number): void {
+    if (offset % 4 !== 0 || offset < 0x40 || offset > CONFIG_SIZE - 4) {
+      throw new RangeError(`a capability cannot lie at 0x${offset.toString(16)}`);
+    }
+    this.register(offset, 1, { value: id });
+    this.register(offset + 1, 1, {});
+    this.initial[this.lastCapability] = this.bytes[this.lastCapability] = offset;
+    this.lastCapability = offset + 1;
+    this.initial[STATUS] |= STATUS_CAPABILITIES;
+    this.bytes[STATUS] |= STATUS_CAPABILITIES;
+  }
+
+  /** Connects what the function's message-signalled interrupts go to. */
+  connectMessages(wire: MessageWire): void {
+    this.messageWire = wire;
+  }
+
+  /**
+   * Makes a capability a source of messages: `enabled` tells whether it stands in for the interrupt pin,
+   * `changed` is called when registers may have changed. The answer sends a message, if the function may
+   * be bus master.
+   */
+  messenger(enabled: () => boolean, changed: () => void): MessageWire {
+    this.messengers.push(enabled);
+    this.listeners.push(changed);
+    return (address, data) => {
+      if (this.master) this.messageWire(address, data);
+    };
   }
 
   /** The level of the interrupt request of a function that reports it in its status register (PCI 2.3). */
@@ -259,6 +307,7 @@ export class PciConfig {
   update(offset: number, length: number): void {
     this.decode();
     this.driveInterrupt();
+    for (const listener of this.listeners) listener();
     this.onChange(offset, length);
   }
 
@@ -277,7 +326,8 @@ export class PciConfig {
       throw new StateError(chip, `configuration space has ${bytes.length} bytes`);
     }
     for (let i = 0; i < CONFIG_SIZE; i++) {
-      const free = this.writable[i] | this.clearable[i] | (i === STATUS ? STATUS_INTERRUPT : 0);
+      const free = this.writable[i] | this.clearable[i] | this.own[i] |
+        (i === STATUS ? STATUS_INTERRUPT : 0);
       if (((bytes[i] ^ this.initial[i]) & ~free) !== 0) {
         throw new StateError(chip, `configuration byte 0x${i.toString(16)} cannot be ${bytes[i]}`);
       }
@@ -291,7 +341,8 @@ export class PciConfig {
   }
 
   private driveInterrupt(): void {
-    const disabled = (this.get16(COMMAND) & COMMAND_INTX_DISABLE) !== 0;
+    const disabled = (this.get16(COMMAND) & COMMAND_INTX_DISABLE) !== 0 ||
+      this.messengers.some((enabled) => enabled());
     this.interruptWire(!disabled && (this.bytes[STATUS] & STATUS_INTERRUPT) !== 0);
   }
 

@@ -312,6 +312,10 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     },
   );
 
+  for (const { config } of pci.list()) {
+    config.connectMessages((address, data) => memory.write(address, 4, data));
+  }
+
   const disks = drives.map((drive) => drive instanceof AtaDisk ? drive.geometry : undefined);
   for (
     const [address, value] of cmosContents({

@@ -3,11 +3,13 @@ import { assert } from "@std/assert";
 import { BlockError } from "../../core/block/block_device.ts";
 import { MemoryDevice } from "../../core/block/memory_device.ts";
 import type { RegisterAccess } from "../../core/bus/port_map.ts";
+import { checkState, type Chip, type State } from "../../core/chip.ts";
 import { AtaDisk } from "../../hw/ata_disk.ts";
 import { AtapiCdrom } from "../../hw/atapi_cdrom.ts";
 import { FwCfg } from "../../hw/fw_cfg.ts";
 import { I440fx, PAM_SEGMENTS } from "../../hw/i440fx.ts";
-import { type PciConfig, PciHost } from "../../hw/pci.ts";
+import { COMMAND, PciConfig, PciHost } from "../../hw/pci.ts";
+import { Msi, Msix } from "../../hw/pci_msi.ts";
 import { Piix3 } from "../../hw/piix3.ts";
 import { Piix3Ide } from "../../hw/piix3_ide.ts";
 import { Piix4Pm } from "../../hw/piix4_pm.ts";
@@ -46,6 +48,67 @@ function rangeOf(bench: Bench, name: string) {
     },
   };
 }
+
+/** A function with both kinds of message-signalled interrupts, as a network card has. */
+class MessagingFunction implements Chip {
+  readonly name = "messaging";
+  readonly config = new PciConfig({
+    vendor: 0x1af4,
+    device: 0x1000,
+    classCode: 0x020000,
+    interruptPin: 1,
+  });
+  readonly msi = new Msi(this.config, { offset: 0x40, vectors: 4 });
+  readonly msix = new Msix(this.config, {
+    offset: 0x60,
+    vectors: 40,
+    bar: 0,
+    tableOffset: 0,
+    pendingOffset: 0x800,
+  });
+  reset(): void {
+    this.msix.reset();
+    this.config.reset();
+  }
+  snapshot(): State {
+    return { config: this.config.bytes.slice(), msix: this.msix.snapshot() };
+  }
+  restore(state: State): void {
+    checkState(this.name, state, this.snapshot());
+    const msix = this.msix.check(this.name, state.msix as State);
+    this.config.check(this.name, state.config as Uint8Array);
+    this.msix.restore(msix);
+    this.config.restore(state.config as Uint8Array);
+  }
+}
+
+conformance({
+  name: "Msi and Msix",
+  create(bench) {
+    const chip = new MessagingFunction();
+    chip.config.connectInterrupt(bench.wire("pin"));
+    chip.config.connectMessages((address, data) => {
+      bench.sink("address")(address);
+      bench.sink("data")(data);
+    });
+    return {
+      chips: [chip],
+      spaces: [
+        configSpace(chip.config),
+        { name: "table", access: chip.msix.tableAccess, count: 0x400, sizes: [4] },
+        { name: "pending", access: chip.msix.pendingAccess, count: 0x10, sizes: [4] },
+      ],
+      events: [
+        (random) => chip.config.write(COMMAND, 2, random.int(8)),
+        (random) => chip.config.write(0x42, 2, random.int(0x80)),
+        (random) => chip.config.write(0x62, 2, random.int(4) << 14),
+        () => chip.config.write(0x48, 4, 0),
+        (random) => chip.msi.notify(random.int(4)),
+        (random) => chip.msix.notify(random.int(50)),
+      ],
+    };
+  },
+});
 
 conformance({
   name: "PciHost",
