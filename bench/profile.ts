@@ -1,9 +1,10 @@
 /**
  * Which instruction forms a boot executes most: the source of `accel/interp/hot_forms.ts`.
  *
- * `deno run -A bench/profile.ts [--arch i386|amd64] [--cpu MODEL] [--every N]` boots that guest to its shell, looks
- * at 500 instructions in every N (default a million) and prints each form that has a function of its own (`-`) or
- * a case in the loop (`+`) with its share and the running sum, in percent.
+ * `deno run -A bench/profile.ts [--arch i386|amd64] [--cpu MODEL] [--every N] [--run COMMAND]` boots that guest to
+ * its shell, looks at 500 instructions in every N (default a million) of the boot or, if given, of a command, and
+ * prints each form that has a function of its own (`-`) or a case in the loop (`+`) with its share and the running
+ * sum, in percent.
  */
 import { parseArgs } from "node:util";
 import { Interpreter } from "../accel/interp/interpreter.ts";
@@ -17,7 +18,12 @@ const SAMPLE = 500;
 if (import.meta.main) {
   const { values: args } = parseArgs({
     args: Deno.args,
-    options: { arch: { type: "string" }, cpu: { type: "string" }, every: { type: "string" } },
+    options: {
+      arch: { type: "string" },
+      cpu: { type: "string" },
+      every: { type: "string" },
+      run: { type: "string" },
+    },
   });
   const arch = args.arch === "amd64" ? "amd64" : "i386";
   const every = Number(args.every ?? 1e6) || 1e6;
@@ -33,10 +39,13 @@ if (import.meta.main) {
   const { cpu } = boardOf(vm);
   if (!(cpu instanceof Interpreter)) throw new Error("only the interpreter can be profiled");
   const tally = new Map<string, number>();
-  let ready = false;
-  const shell = vm.serial.expect(READY, { within: "10min" }).then(() => ready = true);
-  while (!ready) {
-    await Promise.race([shell, vm.run({ instructions: every })]);
+  const shell = () => vm.serial.expect(READY, { within: "10min" });
+  if (args.run !== undefined) await shell();
+  let ended = false;
+  const end = (args.run === undefined ? shell() : vm.serial.run(args.run, { within: "10min" }))
+    .then(() => ended = true);
+  while (!ended) {
+    await Promise.race([end, vm.run({ instructions: every })]);
     cpu.profile(SAMPLE, tally);
   }
   const total = [...tally.values()].reduce((a, b) => a + b, 0);

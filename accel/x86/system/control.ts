@@ -46,12 +46,16 @@ export function setCpl(cpu: X86, cpl: number): void {
   updateAlignment(cpu);
 }
 
-/** The value of a control register, its high half in `R[HIGH]`; #UD for one that does not exist. */
+/** Raises #UD for a control register that there is not, which comes before the check of privilege. */
+export function requireControl(cpu: X86, n: number): void {
+  const exists = n === 0 || n === 2 || n === 3 || (n === 4 && cr4Bits(cpu) !== 0) ||
+    (n === 8 && cpu.R[S.LONG] !== 0);
+  if (!exists) cpu.raise(S.UD);
+}
+
+/** The value of a control register, its high half in `R[HIGH]`. */
 export function readControl(cpu: X86, n: number): number {
   const R = cpu.R;
-  const exists = n === 0 || n === 2 || n === 3 || (n === 4 && cr4Bits(cpu) !== 0) ||
-    (n === 8 && R[S.LONG] !== 0);
-  if (!exists) cpu.raise(S.UD);
   const { apic } = cpu.bus;
   if (n === 8 && apic !== undefined) {
     R[S.HIGH] = 0;

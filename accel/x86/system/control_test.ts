@@ -35,9 +35,10 @@ Deno.test("HLT stops the processor after itself", () => {
   assertEquals([bed.R[S.ACTIVITY], bed.R[S.RIP]], [1, 0x5002]);
 });
 
-Deno.test("control registers 1 and 5 to 7 are #UD, and so is CR4 on a model without extensions", () => {
+Deno.test("control registers 1 and 5 to 7 are #UD in any ring, and so is CR4 on a model without extensions", () => {
   const bed = new Testbed().protect(0);
   for (const n of [1, 5, 6, 7]) {
+    new Testbed().protect(3).faults(S.UD, -1, "mov_from_cr", 0, n);
     bed.faults(S.UD, -1, "mov_from_cr", 0, n);
     bed.faults(S.UD, -1, "mov_to_cr", n, 0);
   }

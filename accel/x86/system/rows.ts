@@ -6,6 +6,7 @@ import {
   invalidatePcid,
   loadMachineStatus,
   readControl,
+  requireControl,
   updateAlignment,
   writeControl,
 } from "./control.ts";
@@ -288,10 +289,12 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
   lsl: (cpu, destination, selector) => loadSegmentLimit(cpu, destination, selector),
 
   mov_from_cr: (cpu, _destination, n) => {
+    requireControl(cpu, n);
     requireRing0(cpu);
     return readControl(cpu, n);
   },
   mov_to_cr: (cpu, n, value) => {
+    requireControl(cpu, n);
     requireRing0(cpu);
     const R = cpu.R;
     writeControl(cpu, n, value, R[S.LONG] !== 0 ? R[S.ARG_HI + 1] : 0);
