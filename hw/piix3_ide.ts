@@ -138,7 +138,10 @@ export class Piix3Ide implements Chip {
 
   constructor(private readonly wires: Piix3IdeWires) {
     this.config.bar(BMIBA, { kind: "io", size: 16 });
-    this.config.register(IDETIM, 4, { writable: 0xffffffff });
+    // Deviation: a reset leaves the channels decoding, where the PIIX3's registers are 0: OVMF never enables
+    // them, since QEMU's ports decode whatever the register says.
+    const enabled = IDE_DECODE_ENABLE * 0x10001;
+    this.config.register(IDETIM, 4, { value: enabled, writable: 0xffffffff });
     this.config.register(SIDETIM, 1, { writable: 0xff });
     this.config.onChange = () => this.configured();
     this.reset();
