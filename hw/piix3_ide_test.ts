@@ -26,6 +26,8 @@ Deno.test("Piix3Ide identifies itself as a legacy IDE controller with a bus mast
   assertEquals(config.read(8, 4), 0x01018000);
   assertEquals(config.read(0x20, 4), BUS_MASTER | 1);
   assertEquals(config.read(0x3c, 2), 0);
+  // Both channels decode, for firmware that never says so.
+  assertEquals(config.read(0x40, 4), 0x80008000);
 });
 
 Deno.test("Piix3Ide decodes a channel's ports when I/O and the channel are enabled", () => {

@@ -168,6 +168,18 @@ class Apt {
     return fields;
   }
 
+  /** The archives' addresses and releases, each as `URI CODENAME COMPONENT ORIGIN`. */
+  async targets(): Promise<string[]> {
+    const format = "$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN)";
+    const { stdout } = await this.apt("apt-get", [
+      "indextargets",
+      "Created-By: Packages",
+      "--format",
+      format,
+    ]);
+    return stdout.trim().split("\n");
+  }
+
   /** Downloads into `dir` and returns the file's path. */
   async download(record: Map<string, string>, dir: string): Promise<Outcome & { path?: string }> {
     const name = record.get("Package")!;
@@ -288,4 +300,22 @@ export async function fetchDebian(
   );
   const info = JSON.parse(await Deno.readTextFile(join(dir, "package.json")));
   return { name: info.name, version: info.version, root: join(dir, "root") };
+}
+
+/**
+ * The archive that the host's own apt fetches Debian's stable packages from, without updates.
+ *
+ * @throws {GuestError} on a host without apt, or whose apt knows no Debian
+ */
+export async function debianArchive(arch: string): Promise<{ uri: string; suite: string }> {
+  // Whatever has been fetched, the lists are there.
+  await fetchDebian("busybox-static", { arch });
+  const apt = await Apt.open(arch);
+  for (const target of await apt.targets()) {
+    const [uri, suite, component, origin] = target.split(" ");
+    if (origin === "Debian" && component === "main" && /^[a-z]+$/.test(suite)) {
+      return { uri, suite };
+    }
+  }
+  throw new GuestError(`this host's apt sources name no Debian archive with packages for ${arch}`);
 }

@@ -122,6 +122,32 @@ export async function seabios(): Promise<SeaBios> {
   return { bios256k, bios, vgaBios };
 }
 
+/** Paths of OVMF images. */
+export interface Ovmf {
+  /** Code of the 2 MiB layout, for flash unit 0. */
+  code: string;
+  /** Its empty variable store, for flash unit 1; copy it before a guest writes it. */
+  vars: string;
+  /** Both in one image, for use as a ROM: variables do not last. */
+  combined: string;
+  /** The same in the 4 MiB layout. */
+  code4m: string;
+  vars4m: string;
+}
+
+/** OVMF, the UEFI firmware for 64-bit PCs, unmodified. */
+export async function ovmf(): Promise<Ovmf> {
+  const dir = "usr/share/OVMF";
+  const names = ["OVMF_CODE.fd", "OVMF_VARS.fd", "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"]
+    .map((name) => join(dir, name));
+  const { root } = await fetchDebian("ovmf", {
+    needs: [...names, "usr/share/ovmf/OVMF.fd"],
+    instead: "Pass firmware images of your own with -drive if=pflash,file=FILE.",
+  });
+  const [code, vars, code4m, vars4m] = names.map((name) => join(root, name));
+  return { code, vars, code4m, vars4m, combined: join(root, "usr/share/ovmf/OVMF.fd") };
+}
+
 /** GRUB's rescue CD; the path of the ISO image. */
 export async function grubRescueCd(): Promise<string> {
   const path = "usr/lib/grub-rescue/grub-rescue-cdrom.iso";
