@@ -389,8 +389,7 @@ export class Interpreter implements Cpu {
       ((R[S.CR0] & S.CR0_PE) !== 0 && (R[S.EFLAGS] & S.VM) === 0 ? MODE_PROTECTED : 0);
     R[MODE_BASE] = this.code.modeBase(this.mode);
     R[TLB_BASE] = R[S.CPL] === 3 ? TLB_USER : 0;
-    // Compatibility mode translates through the long-mode tables: its lookups take the slow path.
-    R[CS_CHECK] = flatCode && !this.x86.longActive ? 0 : 1;
+    R[CS_CHECK] = flatCode ? 0 : 1;
     // A page's start as an offset in CS means nothing in another CS.
     if (R[S.SEG_BASE + S.CS] !== this.codeBase) {
       this.codeBase = R[S.SEG_BASE + S.CS];
@@ -450,10 +449,7 @@ export class Interpreter implements Cpu {
   private fetchPage(low: number, high: number): number {
     const { R, x86 } = this, user = R[S.CPL] === 3;
     if (R[S.LONG] !== 0) return x86.mmu64.fetchPage(high * 0x100000000 + (low >>> 0), user);
-    const linear = (R[S.SEG_BASE + S.CS] + low) | 0;
-    return x86.longActive
-      ? x86.mmu64.fetchPage(linear >>> 0, user)
-      : x86.mmu.fetchPage(linear, user);
+    return x86.mmu.fetchPage((R[S.SEG_BASE + S.CS] + low) | 0, user);
   }
 
   /** The place of a record made of the instruction at RIP, for executing it alone. May raise. */

@@ -385,6 +385,8 @@ export class Operations {
     const { R, mmu64 } = cpu;
     const C = this.code.records;
     const user = () => R[S.CPL] === 3;
+    // As in makeScope.
+    const inWords = (linear: number): boolean => (linear & 3) !== 0 && alignmentChecked(cpu);
     /** The address of two halves as a number, after noting where; #GP(0) if it is not canonical. */
     const canonical = (p: number, lo: number, hi: number): number => {
       R[CURRENT] = p;
@@ -456,11 +458,17 @@ export class Operations {
       },
       loadScratch: (linear: number, bytes: number) => {
         let i = 0;
+        for (const words = inWords(linear); words && i + 2 <= bytes; i += 2) {
+          cpu.U16[S.SCRATCH * 2 + (i >> 1)] = mmu64.load16(linear + i, user());
+        }
         for (; i + 4 <= bytes; i += 4) R[S.SCRATCH + (i >> 2)] = mmu64.load32(linear + i, user());
         for (; i < bytes; i++) cpu.U8[S.SCRATCH * 4 + i] = mmu64.load8(linear + i, user());
       },
       storeScratch: (linear: number, bytes: number) => {
         let i = 0;
+        for (const words = inWords(linear); words && i + 2 <= bytes; i += 2) {
+          mmu64.store16(linear + i, cpu.U16[S.SCRATCH * 2 + (i >> 1)], user());
+        }
         for (; i + 4 <= bytes; i += 4) mmu64.store32(linear + i, R[S.SCRATCH + (i >> 2)], user());
         for (; i < bytes; i++) mmu64.store8(linear + i, cpu.U8[S.SCRATCH * 4 + i], user());
       },

@@ -63,6 +63,8 @@ export class X86 {
   repeating = false;
   /** Set when the engine should look at interrupts, modes or limits before the next instruction or iteration. */
   attention = false;
+  /** Set during accesses that instructions make to system structures by themselves. */
+  private implicit = false;
   /** Called by PAUSE. */
   onPause: () => void = () => {};
   /** FERR#: driven with the x87 error summary while CR0.NE is clear. The board turns it into IRQ 13. */
@@ -116,11 +118,6 @@ export class X86 {
    */
   linear(segment: number, offset: number, size: number, write: boolean): number {
     const R = this.R;
-    if ((R[S.EFER] & S.EFER_LMA) !== 0) {
-      // Compatibility mode: linear addresses are the lowest 4 GiB of the 64-bit ones.
-      this.checkSegment(segment, offset, size, write);
-      return (R[S.SEG_BASE + segment] + offset) >>> 0;
-    }
     if (R[S.SEG_FLAT + segment] === 1 && segment !== S.CS) return offset | 0;
     this.checkSegment(segment, offset, size, write);
     return (R[S.SEG_BASE + segment] + offset) | 0;
@@ -167,84 +164,135 @@ export class X86 {
     return linear;
   }
 
-  /** A linear address as `mmu64` takes it: compatibility mode has the lowest 4 GiB, where sums wrap. */
-  private wide(linear: number): number {
-    return this.R[S.LONG] !== 0 ? linear : linear >>> 0;
+  /**
+   * Whether a supervisor access to a user page is a fault: a fetch by SMEP, data by SMAP unless EFLAGS.AC
+   * lets explicit accesses through (SDM vol. 3, 4.6).
+   */
+  preventsSupervisor(fetch: boolean): boolean {
+    const R = this.R;
+    if (fetch) return (R[S.CR4] & S.CR4_SMEP) !== 0;
+    return (R[S.CR4] & S.CR4_SMAP) !== 0 && ((R[S.EFLAGS] & S.AC) === 0 || this.implicit);
+  }
+
+  /** Whether EFLAGS.AC lets explicit supervisor accesses through SMAP now. */
+  private get userPagesOpen(): boolean {
+    return (this.R[S.EFLAGS] & S.AC) !== 0 && (this.R[S.CR4] & S.CR4_SMAP) !== 0;
+  }
+
+  /** Makes an access to a system structure while user pages are open to others. */
+  private implicitly<T>(access: () => T): T {
+    this.closeUserPages();
+    this.implicit = true;
+    try {
+      return access();
+    } finally {
+      this.implicit = false;
+    }
+  }
+
+  /** To be called when EFLAGS.AC was cleared: supervisor accesses to user pages are looked at again. */
+  closeUserPages(): void {
+    this.mmu.closeUserPages();
+    this.mmu64.closeUserPages();
   }
 
   // Linear memory with the privilege of the current CPL. Bytes and words are zero-extended,
-  // doublewords signed. A fault leaves memory as it was.
+  // doublewords signed. A fault leaves memory as it was. Compatibility mode has the lowest 4 GiB of
+  // long mode's addresses and shares its TLB with legacy modes.
 
   load8(linear: number): number {
-    if (this.longActive) return this.mmu64.load8(this.wide(linear), this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) return this.mmu64.load8(linear, this.R[S.CPL] === 3);
     return this.mmu.load8(linear | 0, this.R[S.CPL] === 3);
   }
   load16(linear: number): number {
-    if (this.longActive) return this.mmu64.load16(this.wide(linear), this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) return this.mmu64.load16(linear, this.R[S.CPL] === 3);
     return this.mmu.load16(linear | 0, this.R[S.CPL] === 3);
   }
   load32(linear: number): number {
-    if (this.longActive) return this.mmu64.load32(this.wide(linear), this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) return this.mmu64.load32(linear, this.R[S.CPL] === 3);
     return this.mmu.load32(linear | 0, this.R[S.CPL] === 3);
   }
   store8(linear: number, value: number): void {
-    if (this.longActive) this.mmu64.store8(this.wide(linear), value, this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) this.mmu64.store8(linear, value, this.R[S.CPL] === 3);
     else this.mmu.store8(linear | 0, value, this.R[S.CPL] === 3);
   }
   store16(linear: number, value: number): void {
-    if (this.longActive) this.mmu64.store16(this.wide(linear), value, this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) this.mmu64.store16(linear, value, this.R[S.CPL] === 3);
     else this.mmu.store16(linear | 0, value, this.R[S.CPL] === 3);
   }
   store32(linear: number, value: number): void {
-    if (this.longActive) this.mmu64.store32(this.wide(linear), value, this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) this.mmu64.store32(linear, value, this.R[S.CPL] === 3);
     else this.mmu.store32(linear | 0, value, this.R[S.CPL] === 3);
   }
   /** Reads a quadword: the low half is returned, the high half left in `R[HIGH]`. */
   load64(linear: number): number {
-    return this.mmu64.load64(this.wide(linear), this.R[S.CPL] === 3);
+    return this.mmu64.load64(linear, this.R[S.CPL] === 3);
   }
   store64(linear: number, low: number, high: number): void {
-    this.mmu64.store64(this.wide(linear), low, high, this.R[S.CPL] === 3);
-  }
-  sysLoad64(linear: number): number {
-    return this.mmu64.load64(linear, false);
-  }
-  sysStore64(linear: number, low: number, high: number): void {
-    this.mmu64.store64(linear, low, high, false);
+    this.mmu64.store64(linear, low, high, this.R[S.CPL] === 3);
   }
   /** Raises what a write of `size` bytes at the current privilege would raise, and writes nothing. */
   probeWrite(linear: number, size: number): void {
-    if (this.longActive) this.mmu64.probeWrite(this.wide(linear), size, this.R[S.CPL] === 3);
+    if (this.R[S.LONG] !== 0) this.mmu64.probeWrite(linear, size, this.R[S.CPL] === 3);
     else this.mmu.probeWrite(linear | 0, size, this.R[S.CPL] === 3);
   }
 
   // System structures (descriptor tables, TSS, inner stacks) are accessed as supervisor whatever the CPL.
+  // These accesses are implicit: EFLAGS.AC does not let them through SMAP.
 
   sysLoad8(linear: number): number {
-    if (this.longActive) return this.mmu64.load8(linear, false);
-    return this.mmu.load8(linear | 0, false);
+    if (this.userPagesOpen) return this.implicitly(() => this.systemLoad8(linear));
+    return this.systemLoad8(linear);
   }
   sysLoad16(linear: number): number {
-    if (this.longActive) return this.mmu64.load16(linear, false);
-    return this.mmu.load16(linear | 0, false);
+    if (this.userPagesOpen) return this.implicitly(() => this.systemLoad16(linear));
+    return this.systemLoad16(linear);
   }
   sysLoad32(linear: number): number {
-    if (this.longActive) return this.mmu64.load32(linear, false);
-    return this.mmu.load32(linear | 0, false);
+    if (this.userPagesOpen) return this.implicitly(() => this.systemLoad32(linear));
+    return this.systemLoad32(linear);
+  }
+  sysLoad64(linear: number): number {
+    if (this.userPagesOpen) return this.implicitly(() => this.mmu64.load64(linear, false));
+    return this.mmu64.load64(linear, false);
   }
   sysStore8(linear: number, value: number): void {
+    if (this.userPagesOpen) this.sysProbeWrite(linear, 1);
     if (this.longActive) this.mmu64.store8(linear, value, false);
     else this.mmu.store8(linear | 0, value, false);
   }
   sysStore16(linear: number, value: number): void {
+    if (this.userPagesOpen) this.sysProbeWrite(linear, 2);
     if (this.longActive) this.mmu64.store16(linear, value, false);
     else this.mmu.store16(linear | 0, value, false);
   }
   sysStore32(linear: number, value: number): void {
+    if (this.userPagesOpen) this.sysProbeWrite(linear, 4);
     if (this.longActive) this.mmu64.store32(linear, value, false);
     else this.mmu.store32(linear | 0, value, false);
   }
+  sysStore64(linear: number, low: number, high: number): void {
+    if (this.userPagesOpen) this.sysProbeWrite(linear, 8);
+    this.mmu64.store64(linear, low, high, false);
+  }
   sysProbeWrite(linear: number, size: number): void {
+    if (this.userPagesOpen) this.implicitly(() => this.systemProbe(linear, size));
+    else this.systemProbe(linear, size);
+  }
+
+  private systemLoad8(linear: number): number {
+    if (this.longActive) return this.mmu64.load8(linear, false);
+    return this.mmu.load8(linear | 0, false);
+  }
+  private systemLoad16(linear: number): number {
+    if (this.longActive) return this.mmu64.load16(linear, false);
+    return this.mmu.load16(linear | 0, false);
+  }
+  private systemLoad32(linear: number): number {
+    if (this.longActive) return this.mmu64.load32(linear, false);
+    return this.mmu.load32(linear | 0, false);
+  }
+  private systemProbe(linear: number, size: number): void {
     if (this.longActive) this.mmu64.probeWrite(linear, size, false);
     else this.mmu.probeWrite(linear | 0, size, false);
   }

@@ -46,7 +46,17 @@ export class LongMmu {
   private readonly filledGlobal = new Int32Array(MAX_FILLED);
   private count = 0;
   private globalCount = 0;
-  private largeSeen = false;
+  /** Numbers of the 2 MiB and of the 1 GiB that large pages were filled for: entries of one are spread over the table. */
+  private readonly large = new Set<number>();
+  private readonly huge = new Set<number>();
+  /** Entries of user pages that supervisor accesses find while EFLAGS.AC lets them: SMAP. */
+  private readonly opened: number[] = [];
+  /** Numbers of pages that must stay on the slow path: data breakpoints. */
+  private readonly slowPages = new Set<number>();
+  /** While true nothing enters the TLB, so that every access passes here: alignment checks. */
+  private alignmentChecks = false;
+  /** Called on accesses to watched pages, after the access: linear address, size, whether a write. */
+  onSlowAccess: (linear: number, size: number, write: boolean) => void = () => {};
   /** Called after anything made cached linear-to-physical knowledge stale. */
   onFlush: () => void = () => {};
 
@@ -54,6 +64,7 @@ export class LongMmu {
   private rights = 0;
   private noExecute = false;
   private global = false;
+  private size = 0x1000;
   private dirty = true;
 
   constructor(private readonly cpu: X86) {
@@ -71,6 +82,8 @@ export class LongMmu {
   flushAll(): void {
     this.drop(this.filledGlobal, this.globalCount);
     this.globalCount = 0;
+    this.large.clear();
+    this.huge.clear();
     this.flush();
   }
 
@@ -89,12 +102,35 @@ export class LongMmu {
     for (let table = 0; table < TABLES; table++) this.tlb[(table << 16) + entry] = EMPTY;
   }
 
-  /** INVLPG. Entries of a large page are spread over the table: with one in it all go. */
+  /** Sets the pages, by number, on which every access is reported to {@linkcode LongMmu.onSlowAccess}. */
+  watchPages(pages: Iterable<number>): void {
+    this.slowPages.clear();
+    for (const page of pages) this.slowPages.add(page);
+    this.flushAll();
+  }
+
+  /** Turns alignment checking of user accesses on or off: CR0.AM, EFLAGS.AC and CPL 3 together. */
+  setAlignmentChecks(on: boolean): void {
+    if (on === this.alignmentChecks) return;
+    this.alignmentChecks = on;
+    this.flushAll();
+  }
+
+  /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
+  closeUserPages(): void {
+    const { tlb, opened } = this;
+    if (opened.length === 0) return;
+    for (const entry of opened) tlb[LONG_READ + entry] = tlb[LONG_WRITE + entry] = EMPTY;
+    opened.length = 0;
+  }
+
+  /** INVLPG. With an entry of a large page all go. */
   flushPage(linear: number): void {
-    if (this.largeSeen) {
-      this.largeSeen = false;
-      this.flushAll();
-    } else {
+    if (
+      this.large.has(Math.floor(linear / 0x200000)) ||
+      this.huge.has(Math.floor(linear / 0x40000000))
+    ) this.flushAll();
+    else {
       this.dropEntry(slotOf(linear | 0));
       this.onFlush();
     }
@@ -175,8 +211,9 @@ export class LongMmu {
       this.noExecute = noExecute;
       this.global = (entry & G) !== 0 && (R[S.CR4] & S.CR4_PGE) !== 0;
       this.dirty = access === WRITE || (entry & D) !== 0;
-      if (large) this.largeSeen = true;
       const size = large ? (level === 1 ? 0x40000000 : 0x200000) : 0x1000;
+      if (large) (level === 1 ? this.huge : this.large).add(Math.floor(linear / size));
+      this.size = size;
       const base = LongMmu.table(entry, entryHigh);
       return base - base % size + ((low >>> 0) & (size - 1));
     }
@@ -187,15 +224,13 @@ export class LongMmu {
     const { R } = this, userPage = (rights & US) !== 0;
     if (access === FETCH && noExecute) return false;
     if (user) return userPage && (access !== WRITE || (rights & RW) !== 0);
-    if (userPage && access === FETCH && (R[S.CR4] & S.CR4_SMEP) !== 0) return false;
-    if (
-      userPage && access !== FETCH && (R[S.CR4] & S.CR4_SMAP) !== 0 && (R[S.EFLAGS] & S.AC) === 0
-    ) return false;
+    if (userPage && this.cpu.preventsSupervisor(access === FETCH)) return false;
     return access !== WRITE || (rights & RW) !== 0 || (R[S.CR0] & S.CR0_WP) === 0;
   }
 
   private fill(linear: number, physical: number): void {
-    if (physical >= 0x100000000) return;
+    if (physical >= 0x100000000 || this.alignmentChecks) return;
+    if (this.slowPages.size !== 0 && this.slowPages.has(Math.floor(linear / 4096))) return;
     const page = Math.floor(physical / 4096), { memory, tlb } = this;
     const read = memory.readPages[page];
     let write = memory.writePages[page];
@@ -207,21 +242,60 @@ export class LongMmu {
     if (this.global) this.filledGlobal[this.globalCount++] = entry;
     else this.filled[this.count++] = entry;
     const { R } = this, userPage = (this.rights & US) !== 0, writable = (this.rights & RW) !== 0;
-    const smap = userPage && (R[S.CR4] & S.CR4_SMAP) !== 0,
+    const closed = userPage && this.cpu.preventsSupervisor(false),
       smep = userPage && (R[S.CR4] & S.CR4_SMEP) !== 0;
+    if (userPage && !closed && (R[S.CR4] & S.CR4_SMAP) !== 0) this.opened.push(entry);
     const set = (table: number, allowed: boolean, host: number) => {
       const at = table + entry;
       tlb[at] = allowed && host !== SLOW ? low : EMPTY;
       tlb[at + 1] = high;
       tlb[at + 2] = host;
     };
-    // Supervisor accesses to user pages depend on EFLAGS.AC under SMAP: they stay on the slow path.
-    set(LONG_READ, !smap, read);
-    set(LONG_WRITE, !smap && (writable || (R[S.CR0] & S.CR0_WP) === 0), write);
+    set(LONG_READ, !closed, read);
+    set(LONG_WRITE, !closed && (writable || (R[S.CR0] & S.CR0_WP) === 0), write);
     set(LONG_FETCH, !smep && !this.noExecute, read);
     set(LONG_USER + LONG_READ, userPage, read);
     set(LONG_USER + LONG_WRITE, userPage && writable, write);
     set(LONG_USER + LONG_FETCH, userPage && !this.noExecute, read);
+  }
+
+  /** Translates for compatibility mode, whose TLB is that of legacy modes. Raises #PF. */
+  walkFor(
+    linear: number,
+    { write, user, fetch }: { write: boolean; user: boolean; fetch: boolean },
+  ): {
+    physical: number;
+    size: number;
+    user: boolean;
+    writable: boolean;
+    dirty: boolean;
+    global: boolean;
+    noExecute: boolean;
+  } {
+    const physical = this.walk(linear, fetch ? FETCH : write ? WRITE : READ, user);
+    return {
+      physical,
+      size: this.size,
+      user: (this.rights & US) !== 0,
+      writable: (this.rights & RW) !== 0,
+      dirty: this.dirty,
+      global: this.global,
+      noExecute: this.noExecute,
+    };
+  }
+
+  private checkAlignment(linear: number, size: number, user: boolean): void {
+    if (this.alignmentChecks && user && (linear & (size - 1)) !== 0) {
+      this.cpu.raise(S.AC_FAULT, 0);
+    }
+  }
+
+  private reportSlow(linear: number, size: number, write: boolean): void {
+    const { slowPages } = this;
+    if (
+      slowPages.has(Math.floor(linear / 4096)) ||
+      slowPages.has(Math.floor((linear + size - 1) / 4096))
+    ) this.onSlowAccess(linear, size, write);
   }
 
   private translate(linear: number, access: Access, user: boolean): number {
@@ -291,30 +365,37 @@ export class LongMmu {
   }
 
   private slowLoad(linear: number, size: AccessSize, user: boolean): number {
+    this.checkAlignment(linear, size, user);
     const offset = linear & 0xfff;
-    if (offset + size <= 0x1000) return this.readPhysical(this.translate(linear, READ, user), size);
-    const split = 0x1000 - offset;
-    const low = this.translate(linear, READ, user),
-      high = this.translate(linear + split, READ, user);
     let value = 0;
-    for (let i = 0; i < size; i++) {
-      value |= this.readPhysical(i < split ? low + i : high + i - split, 1) << (8 * i);
+    if (offset + size <= 0x1000) {
+      value = this.readPhysical(this.translate(linear, READ, user), size);
+    } else {
+      const split = 0x1000 - offset;
+      const low = this.translate(linear, READ, user),
+        high = this.translate(linear + split, READ, user);
+      for (let i = 0; i < size; i++) {
+        value |= this.readPhysical(i < split ? low + i : high + i - split, 1) << (8 * i);
+      }
     }
+    if (this.slowPages.size !== 0) this.reportSlow(linear, size, false);
     return value;
   }
 
   private slowStore(linear: number, size: AccessSize, value: number, user: boolean): void {
+    this.checkAlignment(linear, size, user);
     const offset = linear & 0xfff;
     if (offset + size <= 0x1000) {
       this.writePhysical(this.translate(linear, WRITE, user), size, value);
-      return;
+    } else {
+      const split = 0x1000 - offset;
+      const low = this.translate(linear, WRITE, user),
+        high = this.translate(linear + split, WRITE, user);
+      for (let i = 0; i < size; i++) {
+        this.writePhysical(i < split ? low + i : high + i - split, 1, (value >>> (8 * i)) & 0xff);
+      }
     }
-    const split = 0x1000 - offset;
-    const low = this.translate(linear, WRITE, user),
-      high = this.translate(linear + split, WRITE, user);
-    for (let i = 0; i < size; i++) {
-      this.writePhysical(i < split ? low + i : high + i - split, 1, (value >>> (8 * i)) & 0xff);
-    }
+    if (this.slowPages.size !== 0) this.reportSlow(linear, size, true);
   }
 
   /** Host offset of an access that one page holds and the TLB knows, or negative. */
@@ -351,6 +432,7 @@ export class LongMmu {
       this.R[S.HIGH] = this.host.getInt32(at + 4);
       return this.host.getInt32(at);
     }
+    this.checkAlignment(linear, 8, user);
     const low = this.load32(linear, user);
     this.R[S.HIGH] = this.load32(linear + 4, user);
     return low;
@@ -388,6 +470,7 @@ export class LongMmu {
 
   /** Raises what a write of `size` (1 to 4096) bytes would raise, and writes nothing. */
   probeWrite(linear: number, size: number, user: boolean): void {
+    if (size <= 8) this.checkAlignment(linear, size, user);
     if (this.direct(linear, 1, true, user) < 0) this.translate(linear, WRITE, user);
     const last = linear + size - 1;
     if (

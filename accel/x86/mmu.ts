@@ -47,11 +47,15 @@ export class Mmu {
   private largeSeen = false;
   /** The same, for those that a CR3 load spares. */
   private largeGlobalSeen = false;
+  /** Whether a page of 1 GiB was filled: INVLPG then drops everything. */
+  private hugeSeen = false;
+  /** User pages that supervisor accesses find while EFLAGS.AC lets them: SMAP. */
+  private readonly opened: number[] = [];
   private a20Mask = 0xffffffff;
   /**
-   * Whether the page that was last entered for a linear page must not be executed. Engines look for code
-   * that was decoded before by the table of reads alone, so such a page is in it only as long as its host
-   * page has no decoded code.
+   * Whether the page that was last entered for a linear page must not be executed: 1 by any, 2 by
+   * supervisor code (SMEP). Engines look for code that was decoded before by the table of reads alone, so
+   * such a page is in it only as long as its host page has no decoded code.
    */
   private readonly noExecute = new Uint8Array(1 << 20);
   /** Bits 63:MAXPHYADDR in the high half of a PAE entry. MAXPHYADDR is 36, and 40 with long mode. */
@@ -105,8 +109,16 @@ export class Mmu {
   flushAll(): void {
     this.drop(this.filledGlobal, this.globalCount);
     this.globalCount = 0;
-    this.largeGlobalSeen = false;
+    this.largeGlobalSeen = this.hugeSeen = false;
     this.flush();
+  }
+
+  /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
+  closeUserPages(): void {
+    const { tlb, opened } = this;
+    if (opened.length === 0) return;
+    for (const page of opened) tlb[page] = tlb[page + TLB_WRITE] = SLOW;
+    opened.length = 0;
   }
 
   /** Drops all translations but those of global pages: a CR3 load. */
@@ -131,6 +143,7 @@ export class Mmu {
   /** INVLPG: drops the translation of one page, global or not, whatever its size. */
   flushPage(linear: number): void {
     const page = linear >>> 12;
+    if (this.hugeSeen) return this.flushAll();
     if (this.largeSeen) {
       const first = page & ~0x3ff;
       for (let table = 0; table < 4; table++) {
@@ -152,9 +165,9 @@ export class Mmu {
     const scan = (list: Int32Array, count: number) => {
       for (let i = 0; i < count; i++) {
         const page = list[i];
-        if (this.noExecute[page] !== 0 && tlb[page] === base) {
-          tlb[page] = tlb[page + TLB_USER] = SLOW;
-        }
+        const forbidden = this.noExecute[page];
+        if (forbidden !== 0 && tlb[page] === base) tlb[page] = SLOW;
+        if ((forbidden & 1) !== 0 && tlb[page + TLB_USER] === base) tlb[page + TLB_USER] = SLOW;
         if (tlb[page + TLB_WRITE] === base) tlb[page + TLB_WRITE] = SLOW;
         if (tlb[page + TLB_USER + TLB_WRITE] === base) tlb[page + TLB_USER + TLB_WRITE] = SLOW;
       }
@@ -207,14 +220,18 @@ export class Mmu {
       return ((linear & this.a20Mask) >>> 12);
     }
     const code = (write ? PF_WRITE : 0) | (user ? PF_USER : 0);
-    if ((R[S.CR4] & S.CR4_PAE) === 0) return this.walk32(linear, write, user, code);
-    const told = fetch && (R[S.EFER] & S.EFER_NXE) !== 0 ? code | PF_FETCH : code;
-    return this.walkPae(linear, write, user, fetch, told);
+    const pae = (R[S.CR4] & S.CR4_PAE) !== 0;
+    const tells = (R[S.CR4] & S.CR4_SMEP) !== 0 || (pae && (R[S.EFER] & S.EFER_NXE) !== 0);
+    const told = fetch && tells ? code | PF_FETCH : code;
+    return pae
+      ? this.walkPae(linear, write, user, fetch, told)
+      : this.walk32(linear, write, user, fetch, told);
   }
 
   /** Whether rights gathered along a walk allow the access. */
-  private allowed(rights: number, write: boolean, user: boolean): boolean {
+  private allowed(rights: number, write: boolean, user: boolean, fetch: boolean): boolean {
     if (user) return (rights & US) !== 0 && (!write || (rights & RW) !== 0);
+    if ((rights & US) !== 0 && this.cpu.preventsSupervisor(fetch)) return false;
     return !write || (rights & RW) !== 0 || (this.R[S.CR0] & S.CR0_WP) === 0;
   }
 
@@ -230,7 +247,13 @@ export class Mmu {
     this.largeGlobalSeen ||= this.walkedGlobal;
   }
 
-  private walk32(linear: number, write: boolean, user: boolean, code: number): number {
+  private walk32(
+    linear: number,
+    write: boolean,
+    user: boolean,
+    fetch: boolean,
+    code: number,
+  ): number {
     const R = this.R;
     const pdeAt = (R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc);
     const pde = this.readEntry(pdeAt);
@@ -238,7 +261,7 @@ export class Mmu {
     if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
       // PSE-36: bits 16:13 give physical bits 35:32 (20:13 give 39:32 with long mode), bit 21 is reserved.
       if ((pde & (1 << 21)) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
-      if (!this.allowed(pde, write, user)) this.pageFault(linear, code | PF_PRESENT);
+      if (!this.allowed(pde, write, user, fetch)) this.pageFault(linear, code | PF_PRESENT);
       this.markEntry(pdeAt, pde, write ? A | D : A);
       this.note(pde, pde, write);
       this.noteLarge();
@@ -249,7 +272,7 @@ export class Mmu {
     const pte = this.readEntry(pteAt);
     if ((pte & P) === 0) this.pageFault(linear, code);
     const rights = pde & pte;
-    if (!this.allowed(rights, write, user)) this.pageFault(linear, code | PF_PRESENT);
+    if (!this.allowed(rights, write, user, fetch)) this.pageFault(linear, code | PF_PRESENT);
     this.markEntry(pdeAt, pde, A);
     this.markEntry(pteAt, pte, write ? A | D : A);
     this.note(rights, pte, write);
@@ -294,7 +317,7 @@ export class Mmu {
     if ((pdeHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     if ((pde & PS) !== 0) {
       if ((pde & 0x1fe000) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
-      if (!this.allowed(pde, write, user) || (fetch && pdeHigh < 0)) {
+      if (!this.allowed(pde, write, user, fetch) || (fetch && pdeHigh < 0)) {
         this.pageFault(linear, code | PF_PRESENT);
       }
       this.markEntry(pdeAt, pde, write ? A | D : A);
@@ -311,7 +334,7 @@ export class Mmu {
     const pteHigh = tableBeyond ? -1 : this.readEntry(pteAt + 4);
     if ((pteHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     const rights = pde & pte, noExecute = (pdeHigh | pteHigh) < 0;
-    if (!this.allowed(rights, write, user) || (fetch && noExecute)) {
+    if (!this.allowed(rights, write, user, fetch) || (fetch && noExecute)) {
       this.pageFault(linear, code | PF_PRESENT);
     }
     this.markEntry(pdeAt, pde, A);
@@ -327,30 +350,51 @@ export class Mmu {
     if (physicalPage === BEYOND || this.alignmentChecks) return;
     const page = linear >>> 12;
     if (this.slowPages.size !== 0 && this.slowPages.has(page)) return;
-    const { tlb, memory } = this;
-    let read = memory.readPages[physicalPage];
+    const { tlb, memory, R } = this, paged = (R[S.CR0] & S.CR0_PG) !== 0;
+    const read = memory.readPages[physicalPage];
     let write = memory.writePages[physicalPage];
-    if (this.walkedNoExecute && read !== INDIRECT && memory.codePages[read >>> 12] !== 0) {
-      read = SLOW;
-    }
+    const hasCode = read !== INDIRECT && memory.codePages[read >>> 12] !== 0;
     if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
     if (!this.walkedDirty) write = SLOW;
     if (read === SLOW && write === SLOW) return;
-    const known = tlb[page] !== SLOW || tlb[page + TLB_WRITE] !== SLOW;
+    const known = tlb[page] !== SLOW || tlb[page + TLB_WRITE] !== SLOW ||
+      tlb[page + TLB_USER] !== SLOW || tlb[page + TLB_USER + TLB_WRITE] !== SLOW;
     if (!known) {
       if (this.filledCount >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
       if (this.walkedGlobal) this.filledGlobal[this.globalCount++] = page;
       else this.filled[this.filledCount++] = page;
     }
-    this.noExecute[page] = this.walkedNoExecute ? 1 : 0;
-    tlb[page] = read;
-    tlb[page + TLB_WRITE] = this.walkedWritable || (this.R[S.CR0] & S.CR0_WP) === 0 ? write : SLOW;
-    tlb[page + TLB_USER] = this.walkedUser ? read : SLOW;
+    const userPage = paged && this.walkedUser;
+    const forbidden = (this.walkedNoExecute ? 1 : 0) |
+      (userPage && (R[S.CR4] & S.CR4_SMEP) !== 0 ? 2 : 0);
+    const closed = userPage && this.cpu.preventsSupervisor(false);
+    if (userPage && !closed && (R[S.CR4] & S.CR4_SMAP) !== 0) this.opened.push(page);
+    const overrides = this.walkedWritable || (R[S.CR0] & S.CR0_WP) === 0;
+    this.noExecute[page] = forbidden;
+    tlb[page] = closed || (hasCode && forbidden !== 0) ? SLOW : read;
+    tlb[page + TLB_WRITE] = !closed && overrides ? write : SLOW;
+    tlb[page + TLB_USER] = !this.walkedUser || (hasCode && (forbidden & 1) !== 0) ? SLOW : read;
     tlb[page + TLB_USER + TLB_WRITE] = this.walkedUser && this.walkedWritable ? write : SLOW;
+  }
+
+  /** {@linkcode Mmu.translate} of compatibility mode: the tables are those of long mode. */
+  private translateLong(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+    const { mmu64 } = this.cpu, walked = mmu64.walkFor(linear >>> 0, { write, user, fetch });
+    this.walkedUser = walked.user;
+    this.walkedWritable = walked.writable;
+    this.walkedDirty = walked.dirty;
+    this.walkedGlobal = walked.global;
+    this.walkedNoExecute = walked.noExecute;
+    if (walked.size > 0x1000) this.noteLarge();
+    if (walked.size > 0x200000) this.hugeSeen = true;
+    if (walked.physical >= 0x100000000) return -1;
+    this.fill(linear, Math.floor(walked.physical / 4096));
+    return walked.physical;
   }
 
   /** Physical address of a linear one for an access of the given kind; negative when no memory can answer. Raises #PF. */
   translate(linear: number, write: boolean, user: boolean, fetch = false): number {
+    if (this.cpu.longActive) return this.translateLong(linear, write, user, fetch);
     const page = this.walk(linear, write, user, fetch);
     if (page === BEYOND) return -1;
     this.fill(linear, page);
@@ -410,7 +454,9 @@ export class Mmu {
     const page = linear >>> 12;
     const cached = this.tlb[page + (user ? TLB_USER : 0)];
     // What was entered for data may be forbidden here: the walk tells, and raises the fault.
-    if (cached !== SLOW && this.noExecute[page] === 0) return hostOffsetOf(cached);
+    if (cached !== SLOW && (this.noExecute[page] & (user ? 1 : 3)) === 0) {
+      return hostOffsetOf(cached);
+    }
     // Not of the page's start: CR2 is to name the very byte.
     const physical = this.translate(linear, false, user, true);
     if (physical < 0) return -1;

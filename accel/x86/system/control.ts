@@ -35,9 +35,12 @@ export function cr4Bits(cpu: X86): number {
   return bits;
 }
 
-/** Tells the MMU whether user accesses must be aligned. To be called when CPL, EFLAGS.AC or CR0.AM changed. */
+/** Tells the MMUs whether user accesses must be aligned, and whether SMAP lets supervisor accesses through. To be called when CPL, EFLAGS.AC or CR0.AM changed. */
 export function updateAlignment(cpu: X86): void {
-  cpu.mmu.setAlignmentChecks(alignmentChecked(cpu));
+  const checked = alignmentChecked(cpu);
+  cpu.mmu.setAlignmentChecks(checked);
+  cpu.mmu64.setAlignmentChecks(checked);
+  if ((cpu.R[S.EFLAGS] & S.AC) === 0) cpu.closeUserPages();
 }
 
 /** Enters a privilege level. */
@@ -95,6 +98,19 @@ function usesPdptes(cpu: X86, cr0: number, cr4: number): boolean {
 function flushAll(cpu: X86): void {
   cpu.mmu.flushAll();
   cpu.mmu64.flushAll();
+}
+
+/** Drops all translations but those of global pages. Compatibility mode has a TLB of its own. */
+function flush(cpu: X86): void {
+  cpu.mmu.flush();
+  if (cpu.longActive) cpu.mmu64.flush();
+}
+
+/** INVLPG: drops the translation of one linear address. */
+export function flushPage(cpu: X86, linear: number): void {
+  if (!cpu.longActive) return cpu.mmu.flushPage(linear | 0);
+  cpu.mmu64.flushPage(linear);
+  if (linear >= 0 && linear < 0x100000000) cpu.mmu.flushPage(linear | 0);
 }
 
 /** What turning paging on or off means for long mode, before anything changes (SDM vol. 3, 9.8.5). */
@@ -155,8 +171,7 @@ export function writeCr3(cpu: X86, value: number, high = 0): void {
   if ((high & CR3_RESERVED_HIGH) !== 0) cpu.raise(S.GP, 0);
   R[S.CR3] = value;
   R[S.CR3 + 1] = high;
-  if (cpu.longActive) cpu.mmu64.flush();
-  else cpu.mmu.flush();
+  flush(cpu);
 }
 
 /** Writes CR4: bits that the model lacks are reserved and raise #GP(0). */
@@ -184,16 +199,14 @@ export function invalidatePcid(
   cpu: X86,
   { type, pcid, linear }: { type: number; pcid: number; linear: number },
 ): void {
-  const { R, mmu, mmu64 } = cpu, long = cpu.longActive;
+  const R = cpu.R;
   // Without PCIDs there is only number 0.
   if (type < 2 && pcid !== 0 && (R[S.CR4] & S.CR4_PCIDE) === 0) cpu.raise(S.GP, 0);
   if (type === 0) {
     if (!isCanonicalAddress(linear)) cpu.raise(S.GP, 0);
-    if (long) mmu64.flushPage(linear);
-    else mmu.flushPage(linear | 0);
+    flushPage(cpu, linear);
   } else if (type === 2) flushAll(cpu);
-  else if (long) mmu64.flush();
-  else mmu.flush();
+  else flush(cpu);
 }
 
 function isCanonicalAddress(linear: number): boolean {

@@ -140,21 +140,25 @@ export function noteIo(cpu: X86, port: number, size: number): void {
   R[S.PENDING_DEBUG] |= matches(cpu, 1 << IO, port, size);
 }
 
-/** The pages that enabled data breakpoints lie on. */
+/** The numbers of the pages that enabled data breakpoints lie on. */
 function watchedPages(cpu: X86): number[] {
   const R = cpu.R, dr7 = R[S.DR7], pages: number[] = [];
   for (let n = 0; n < 4; n++) {
     const kind = kindOf(dr7, n);
     if (!enabled(dr7, n) || (kind !== WRITE && kind !== ACCESS)) continue;
-    pages.push(R[S.DR0 + 2 * n] >>> 12);
+    pages.push(R[S.DR0 + 2 * n + 1] * 0x100000 + (R[S.DR0 + 2 * n] >>> 12));
   }
   return pages;
 }
 
 /** Makes the MMU report accesses to watched pages. To be called after a restore; MOV to a debug register does it itself. */
 export function updateWatches(cpu: X86): void {
-  cpu.mmu.onSlowAccess = (linear, size, write) => noteAccess(cpu, linear, size, write);
-  cpu.mmu.watchPages(watchedPages(cpu));
+  const pages = watchedPages(cpu);
+  cpu.mmu.onSlowAccess =
+    cpu.mmu64.onSlowAccess =
+      (linear, size, write) => noteAccess(cpu, linear, size, write);
+  cpu.mmu.watchPages(pages.filter((page) => page >= 0 && page < 0x100000));
+  cpu.mmu64.watchPages(pages);
 }
 
 /** Which register MOV names: DR4 and DR5 are DR6 and DR7 unless CR4.DE makes them undefined. Raises what MOV does before any access. */

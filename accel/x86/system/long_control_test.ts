@@ -190,6 +190,7 @@ Deno.test("compatibility mode reads through the tables of long mode, in the lowe
   t.write32(0x5000, 0x12345678);
   R[S.SEG_BASE + S.DS] = 0x6000;
   R[S.SEG_LIMIT + S.DS] = -1;
+  R[S.SEG_FLAT + S.DS] = 0;
   assertEquals(cpu.linear(S.DS, -0x1000, 4, false), 0x5000);
   assertEquals(cpu.load32(cpu.linear(S.DS, -0x1000, 4, false)), 0x12345678);
   t.faultsIn(S.PAGE_FAULT, 4, () => cpu.load8(-1));
