@@ -176,6 +176,42 @@ refusalTest("Firmware of a wrong size, and option ROMs that are none, are refuse
   },
 ]);
 
+/** A flash chip that is refused. */
+function flash(what: string, bytes: Uint8Array | undefined, ...message: string[]): Refusal {
+  return {
+    what,
+    files: bytes === undefined ? {} : { chip: bytes },
+    options: { flash: ["@chip"] },
+    args: ["-pflash", "@chip"],
+    message: ["@chip", ...message],
+  };
+}
+
+refusalTest("Flash chips of a wrong size, or in places that there are not, are refused", [
+  flash("none", undefined, "there is no such file"),
+  flash("an empty file", new Uint8Array(), "has no bytes"),
+  flash("half a block", new Uint8Array(2048), "it has 2048 bytes; a flash chip has whole blocks"),
+  flash("a large file", new Uint8Array(9 * MIB), "there is room for 8388608"),
+  {
+    what: "a second chip without a first",
+    files: { chip: new Uint8Array(4096) },
+    options: { flash: [{ file: "@chip", unit: 1 }] },
+    args: ["-drive", "if=pflash,unit=1,file=@chip"],
+    message: ["@chip is unit 1, and there is no unit 0"],
+  },
+  {
+    what: "flash and a kernel",
+    files: { chip: new Uint8Array(4096), kernel: multiboot(HALT) },
+    options: { flash: ["@chip"], kernel: "@kernel" },
+    message: ["flash", "give one of them"],
+  },
+  {
+    what: "an option that flash has not",
+    options: { flash: [{ bytes: new Uint8Array(4096), readonly: true }] },
+    message: ['readonly: there is no such option of a flash chip (did you mean "readOnly"?)'],
+  },
+]);
+
 Deno.test("The command refuses firmware of a wrong size, and fetches nothing for it", () =>
   withDirectory(async (dir) => {
     const bios = `${dir}/bios.bin`;
