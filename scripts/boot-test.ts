@@ -108,6 +108,22 @@ async function interrupts(serial: SerialStream): Promise<Map<string, number>> {
   return sums;
 }
 
+/** Interrupts go by the APICs, time by the time-stamp counter, and the kernel has nothing to complain of in the tables. */
+async function checkPlatform(serial: SerialStream): Promise<void> {
+  if (!/^flags\s*:.* apic /m.test(await run(serial, "cat /proc/cpuinfo"))) return;
+  const lines = await interruptLines(serial);
+  const devices = lines.filter(({ name }) => /^\d+$/.test(name));
+  const others = devices.filter(({ about }) => !about.startsWith("IO-APIC"));
+  check(devices.length > 0 && others.length === 0, "devices interrupt through the I/O APIC");
+  const local = lines.find(({ name }) => name === "LOC");
+  check(local?.counts.every((count) => count > 0) ?? false, "the local APIC's timer ticks");
+  const source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+  check((await run(serial, `cat ${source}`)).trim() === "tsc", "the clock is the TSC");
+  const complaints = "ACPI.*(Error|Warning|Exception)|Firmware Bug|MP-BIOS|APIC error|unstable";
+  const found = await run(serial, `dmesg | grep -E '${complaints}' || true`);
+  check(found.trim() === "", `the kernel has nothing to complain of${found}`);
+}
+
 /** All processors work, have timers of their own, and interrupt each other. */
 async function checkProcessors(serial: SerialStream, smp: number): Promise<void> {
   if (smp === 1) return;
@@ -209,6 +225,10 @@ async function main(options: BootOptions): Promise<void> {
     const booted = (performance.now() - started) / 1000;
 
     await checkSystem(vm.serial, options, release);
+    // A command line of the user's may want all this otherwise.
+    if (release !== undefined && !/apic|acpi|tsc|clock/.test(options.append)) {
+      await checkPlatform(vm.serial);
+    }
     await checkProcessors(vm.serial, options.smp);
     await checkDisk(vm.serial, image);
     await vm.serial.writeLine("poweroff -f");
