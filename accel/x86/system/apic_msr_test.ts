@@ -120,3 +120,11 @@ Deno.test("CR8 is the local APIC's task priority where there is one", () => {
   assertEquals([bed.succeeds("mov_from_cr", 0, 8), R[S.HIGH]], [4, 0]);
   bed.faults(S.GP, 0, "mov_to_cr", 8, 16);
 });
+
+Deno.test("a processor without x2APIC mode cannot enter it", () => {
+  const { bed, apic } = withApic("max,-x2apic");
+  assertEquals(write(bed, 0x1b, 0xfee00d00 | 0), GP0);
+  assertEquals(apic.base.low, 0xfee00900 | 0);
+  const able = withApic();
+  assertEquals(write(able.bed, 0x1b, 0xfee00d00 | 0), 0);
+});

@@ -27,7 +27,7 @@ const MTRR_COUNT = 8, MC_BANKS = 5;
 const IA32_TSC_ADJUST = 0x3b, IA32_TSC_DEADLINE = 0x6e0;
 /** MSRs of the local APIC in x2APIC mode. */
 const X2APIC_FIRST = 0x800, X2APIC_LAST = 0x8ff;
-const APIC_ENABLE = 1 << 11;
+const APIC_ENABLE = 1 << 11, APIC_EXTD = 1 << 10;
 
 /**
  * IA32_ARCH_CAPABILITIES of a processor that executes one instruction after the other: not affected by
@@ -274,6 +274,8 @@ export class MsrFile {
     const { apic } = this.cpu.bus;
     if (apic !== undefined) {
       if (address === IA32_APIC_BASE && model.features.has("apic")) {
+        // The bit of x2APIC mode is reserved in a processor that has no such mode.
+        if ((low & APIC_EXTD) !== 0 && !model.features.has("x2apic")) return false;
         return apic.writeBase(low, high);
       }
       if (this.isX2apic(address)) return apic.writeMsr(address, low, high);
