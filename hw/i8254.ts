@@ -223,6 +223,17 @@ function countOf(c: Counter): number {
   return c.bcd ? toBcd(c.ce) : c.ce & 0xffff;
 }
 
+/**
+ * A counter as a bus cycle finds it. A cycle on the ISA bus takes longer than a CLK pulse, so a count written by
+ * the cycle before has been loaded, while an instruction of the guest may take only some nanoseconds.
+ */
+function asSeen(c: Counter): Counter {
+  if (c.loadAt === null) return c;
+  const loaded = { ...c };
+  advance(loaded, c.loadAt);
+  return loaded;
+}
+
 /** The three counters of a PC's timer. */
 export class I8254 implements Chip {
   readonly name = "i8254";
@@ -327,7 +338,7 @@ export class I8254 implements Chip {
     if (value === null) {
       if (offset === 0) this.settle();
       else advance(c, this.now());
-      value = countOf(c);
+      value = countOf(asSeen(c));
     }
     const high = c.rw === RW_MSB || (c.rw === RW_BOTH && c.readHigh);
     if (c.rw === RW_BOTH) c.readHigh = !c.readHigh;
@@ -382,11 +393,13 @@ export class I8254 implements Chip {
 
   /** A count or status that has not been read yet stays. */
   private latchCount(c: Counter): void {
-    c.latch ??= countOf(c);
+    c.latch ??= countOf(asSeen(c));
   }
 
-  private latchStatus(c: Counter): void {
-    c.status ??= (c.out ? STATUS_OUT : 0) | (c.nullCount ? STATUS_NULL_COUNT : 0) | (c.rw << 4) |
+  private latchStatus(counter: Counter): void {
+    const c = asSeen(counter);
+    counter.status ??= (c.out ? STATUS_OUT : 0) | (c.nullCount ? STATUS_NULL_COUNT : 0) |
+      (c.rw << 4) |
       (c.mode << 1) | (c.bcd ? 1 : 0);
   }
 

@@ -236,11 +236,30 @@ Deno.test("I8254 holds a latched count until it has been read", () => {
 
 Deno.test("I8254 reads back status first, then the count", () => {
   const { io, program, to, status } = timer();
-  program(0, 2, 0x1000);
+  io.write(3, 1, 0x34);
   assertEquals(status(0), 0x80 | 0x40 | 0x30 | 0x04);
+  program(0, 2, 0x1000);
+  assertEquals(status(0), 0x80 | 0x30 | 0x04);
   to(110);
   io.write(3, 1, 0xc2);
   assertEquals([io.read(0, 1), io.read(0, 1), io.read(0, 1)], [0xb4, 0x1000 - 9 & 0xff, 0x0f]);
+});
+
+Deno.test("I8254 shows the count that the bus cycle before has written, however short an instruction is", () => {
+  const { io, program, to, status, count } = timer();
+  program(0, 2, 0x4321);
+  assertEquals(count(0), 0x4321);
+  to(101);
+  assertEquals(count(0), 0x4321);
+  // Counter 2's gate is low: it is loaded, and does not count.
+  program(2, 0, 0x1234);
+  assertEquals([count(2), status(2)], [0x1234, 0x30]);
+  to(200);
+  assertEquals(count(2), 0x1234);
+  // A periodic counter takes a new count only at the end of its period.
+  io.write(0, 1, 0x00);
+  io.write(0, 1, 0x10);
+  assertEquals([count(0), status(0)], [0x4321 - 99, 0x80 | 0x40 | 0x30 | 0x04]);
 });
 
 Deno.test("I8254 counter 0 does not drift from the crystal over hours", () => {
