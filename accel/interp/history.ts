@@ -5,7 +5,6 @@ import {
   LOOKUP_PLACE,
   OP,
   OP_CROSS,
-  PAGE_IP,
   RECORD,
   RING_AT,
   RING_SIZE,
@@ -14,8 +13,31 @@ import {
 /** No straight run of records is longer than this many words: a longer one is two that the ring cut apart. */
 const LONGEST_RUN = 64 * RECORD;
 
-/** An executed instruction: its offset in CS and its length in bytes. */
+/** What code was executed in: its segment, and the page that was left together with it. */
+export interface CodeContext {
+  /** Selector and base of CS. */
+  cs: number;
+  base: number;
+  bits: 16 | 32 | 64;
+  /** Offset in CS of the page's start, its low half and its high half. */
+  page: number;
+  pageHigh: number;
+}
+
+/** Contexts that were left, by number modulo {@linkcode RING_SIZE}; the ring has {@linkcode contextMark}s for them. */
+export type LeftContexts = readonly (CodeContext | undefined)[];
+
+/** Marks of pages are above this: pages have 20 bits. */
+const CONTEXT = -0x200000;
+
+/** What the ring holds where context number `n` was left. */
+export function contextMark(n: number): number {
+  return CONTEXT - n % RING_SIZE;
+}
+
+/** An executed instruction: its context, its offset in CS and its length in bytes. */
 export interface Executed {
+  context: CodeContext;
   ip: number;
   length: number;
 }
@@ -23,8 +45,10 @@ export interface Executed {
 /**
  * Walks back from the current place. The ring holds, oldest first, pairs of the place where a straight run
  * began and the place where it ended; before a run's start stands `-1 - page` where the page changed, with
- * the number of the page left.
+ * the number of the page left. A {@linkcode contextMark} stands where the context changed.
  *
+ * @param context what the instructions executed last belong to
+ * @param left contexts that were left
  * @param inLoop whether an instruction is executing, which then counts as the last one
  */
 export function recentInstructions(
@@ -32,20 +56,31 @@ export function recentInstructions(
   C: Int32Array,
   ring: Int32Array,
   count: number,
-  inLoop: boolean,
+  { context, left, inLoop }: { context: CodeContext; left: LeftContexts; inLoop: boolean },
 ): Executed[] {
   const executed: Executed[] = [];
-  let page = R[PAGE_IP];
+  let { page } = context;
   const at = (p: number): Executed => {
     const place = C[p + F_PLACE];
     const length = (place >>> 16) - (place & 0xffff);
-    return { ip: (page + (place & 0xffff)) >>> 0, length: Math.max(1, Math.min(15, length)) };
+    return {
+      context,
+      ip: (page + (place & 0xffff)) >>> 0,
+      length: Math.max(1, Math.min(15, length)),
+    };
   };
   let end = inLoop && R[CURRENT] !== LOOKUP_PLACE ? R[CURRENT] : 0;
   let next = R[RING_AT];
   for (let n = 0; n < RING_SIZE && executed.length < count; n++, next--) {
     const entry = ring[next & (RING_SIZE - 1)];
     if (entry === 0) break;
+    if (entry <= CONTEXT) {
+      const was = left[CONTEXT - entry];
+      if (was === undefined) break;
+      context = was;
+      page = was.page;
+      continue;
+    }
     if (entry < 0) {
       page = (-1 - entry) << 12;
       continue;

@@ -18,7 +18,7 @@ import { initState, resetState, resumeState, startState } from "../x86/system/re
 import { ROWS } from "../x86/table.ts";
 import type { AddressForm, InterpVariant } from "./binder.ts";
 import { CodeCache, MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "./code_cache.ts";
-import { recentInstructions } from "./history.ts";
+import { type CodeContext, contextMark, recentInstructions } from "./history.ts";
 import { HOT_FORMS } from "./hot_forms.ts";
 import { loopSource } from "./loop.ts";
 import { Operations } from "./operations.ts";
@@ -76,8 +76,13 @@ export class Interpreter implements Cpu {
   private initPending = false;
   /** Mode bits that {@linkcode Interpreter.updateMode} found. */
   protected mode = 0;
-  /** Base of CS when {@linkcode Interpreter.updateMode} last looked. */
+  /** Code size and CS when {@linkcode Interpreter.updateMode} last looked. */
+  private codeBits: 16 | 32 | 64 = 16;
+  private codeSelector = -1;
   private codeBase = 0;
+  /** For the history: contexts that were left, and how many there have been. */
+  private readonly leftContexts: CodeContext[] = [];
+  private contexts = 0;
   /** Number of the record that {@linkcode Interpreter.stepPlace} used last. */
   private step = 0;
   /** Iterations of a repeated string instruction that may pass as one: 1 where each is looked at. */
@@ -380,6 +385,7 @@ export class Interpreter implements Cpu {
       R[MODE_BASE] = this.code.modeBase(MODE_LONG);
       R[LONG_BASE] = R[S.CPL] === 3 ? LONG_USER : 0;
       R[CS_CHECK] = 0;
+      this.enterContext(64);
       return;
     }
     const flatCode = R[S.SEG_FLAT + S.CS] === 1;
@@ -390,11 +396,28 @@ export class Interpreter implements Cpu {
     R[MODE_BASE] = this.code.modeBase(this.mode);
     R[TLB_BASE] = R[S.CPL] === 3 ? TLB_USER : 0;
     R[CS_CHECK] = flatCode ? 0 : 1;
-    // A page's start as an offset in CS means nothing in another CS.
-    if (R[S.SEG_BASE + S.CS] !== this.codeBase) {
-      this.codeBase = R[S.SEG_BASE + S.CS];
-      R[PAGE_IP] = -1;
+    this.enterContext((this.mode & MODE_BIG) !== 0 ? 32 : 16);
+  }
+
+  /** Takes stock of the code segment. */
+  private enterContext(bits: 16 | 32 | 64): void {
+    const { R } = this, cs = R[S.SEG_SEL + S.CS], base = R[S.SEG_BASE + S.CS];
+    if (cs === this.codeSelector && base === this.codeBase && bits === this.codeBits) return;
+    if (this.codeSelector >= 0) {
+      this.leftContexts[this.contexts % RING_SIZE] = this.context();
+      this.note(contextMark(this.contexts++));
     }
+    // A page's start as an offset in CS means nothing in another CS.
+    if (base !== this.codeBase) R[PAGE_IP] = -1;
+    this.codeSelector = cs;
+    this.codeBase = base;
+    this.codeBits = bits;
+  }
+
+  /** What the instructions executed last belong to. */
+  private context(): CodeContext {
+    const { R, codeSelector: cs, codeBase: base, codeBits: bits } = this;
+    return { cs, base, bits, page: R[PAGE_IP], pageHigh: R[PAGE_IP_HI] };
   }
 
   /** The slow lookup of RIP: a place, or 0 when the instruction must be stepped. May raise. */
@@ -597,14 +620,16 @@ export class Interpreter implements Cpu {
 
   recent(count: number): ExecutedInstruction[] {
     const { R } = this;
-    const bits = this.mode === MODE_LONG ? 64 : (this.mode & MODE_BIG) !== 0 ? 32 : 16;
-    const base = bits === 64 ? 0 : R[S.SEG_BASE + S.CS];
-    const executed = recentInstructions(R, this.code.records, this.branches, count, this.inLoop);
-    return executed.map(({ ip, length }) => {
-      // The history keeps low halves: code of one moment lies in one half.
-      const linear = bits === 64 ? R[PAGE_IP_HI] * 0x100000000 + (ip >>> 0) : (base + ip) >>> 0;
+    const executed = recentInstructions(R, this.code.records, this.branches, count, {
+      context: this.context(),
+      left: this.leftContexts,
+      inLoop: this.inLoop,
+    });
+    return executed.map(({ context: { cs, base, bits, pageHigh }, ip, length }) => {
+      // The history keeps low halves: code of one context lies in one half.
+      const linear = bits === 64 ? pageHigh * 0x100000000 + (ip >>> 0) : (base + ip) >>> 0;
       return {
-        cs: R[S.SEG_SEL + S.CS] & 0xffff,
+        cs: cs & 0xffff,
         ip: bits === 64 ? linear : ip >>> 0,
         linear,
         bytes: this.peekLinear(linear, length) ?? new Uint8Array(),
