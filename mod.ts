@@ -179,7 +179,10 @@ export type Engine = "interp" | "jit";
 export interface MachineOptions extends MachineSettings {
   /** The board. `pc` is the only one: Intel 440FX and PIIX3. */
   board?: "pc";
-  /** RAM in bytes, or with a unit as in `"128M"`. Default 128 MiB. */
+  /**
+   * RAM in bytes, or with a unit as in `"128M"`: 1 MiB to 4 GiB. Default 128 MiB. From 3.5 GiB on what lies
+   * beyond 3 GiB goes above 4 GiB. Pages that nobody touches cost the host nothing.
+   */
   memory?: number | string;
   /** Processor model with features switched on and off: `max` (default: all that is emulated, 64-bit mode included), `qemu64`, `Nehalem`, `qemu32`, `pentium3`, `max,-sse3`; {@linkcode CPU_MODELS} has all names. */
   cpu?: string;

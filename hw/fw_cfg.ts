@@ -57,6 +57,8 @@ const FILE_ENTRY_SIZE = 8 + FILE_NAME_SIZE;
 const LAST_FILE = 0x3fff;
 /** Zeros that a DMA read delivers at most beyond the end of an item. */
 const MAX_PADDING = 1 << 20;
+/** No physical address has more than 40 bits. */
+const DMA_ADDRESS_LIMIT = 2 ** 40;
 
 /** How an item behaves. */
 export interface FwCfgItemOptions {
@@ -224,20 +226,19 @@ export class FwCfg implements Chip {
 
   private runDma(low: number): void {
     const { memory } = this.wires;
-    const high = this.state.dmaHigh;
+    const at = this.state.dmaHigh * 0x100000000 + low;
     this.state.dmaHigh = 0;
-    // Nothing lies above 4 GiB that could hold the request or its answer.
-    if (high !== 0) return;
+    if (at >= DMA_ADDRESS_LIMIT) return;
     const request = new Uint8Array(DMA_ACCESS_SIZE);
-    memory.readBlock(low, request);
+    memory.readBlock(at, request);
     const view = new DataView(request.buffer);
     const control = view.getUint32(0);
     if ((control & DMA_CTL_SELECT) !== 0) this.select(control >>> 16);
-    const done = view.getUint32(8) === 0 &&
-      this.transfer(control, view.getUint32(4), view.getUint32(12));
+    const address = view.getUint32(8) * 0x100000000 + view.getUint32(12);
+    const done = address < DMA_ADDRESS_LIMIT && this.transfer(control, view.getUint32(4), address);
     const answer = new Uint8Array(4);
     answer[3] = done ? 0 : DMA_CTL_ERROR;
-    memory.writeBlock(low, answer);
+    memory.writeBlock(at, answer);
   }
 
   private transfer(control: number, length: number, address: number): boolean {
@@ -253,7 +254,7 @@ export class FwCfg implements Chip {
         memory.writeBlock(address, item.bytes.subarray(state.offset, state.offset + moved));
       }
       if (length > moved) {
-        memory.writeBlock((address + moved) >>> 0, new Uint8Array(length - moved));
+        memory.writeBlock(address + moved, new Uint8Array(length - moved));
       }
     } else if ((control & DMA_CTL_WRITE) !== 0) {
       if (item?.initial === undefined || moved !== length) return false;

@@ -9,7 +9,7 @@ const READ = 2, SKIP = 4, SELECT = 8, WRITE = 16;
 
 function board() {
   const ports = new PortMap();
-  const memory = new MemoryMap(new HostMemory(65536));
+  const memory = new MemoryMap(new HostMemory(65536 + 8192));
   memory.addRam("ram", 0, 65536, memory.host.allocate(65536));
   const chip = new FwCfg({ memory });
   ports.claim("fw-cfg", 0x510, 2, chip.ports, { sizes: [1, 2] });
@@ -37,7 +37,7 @@ function board() {
     memory.readBlock(address, target);
     return target;
   };
-  return { ports, memory, chip, read, dma, bytes };
+  return { ports, memory, chip, read, dma, bytes, big };
 }
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -90,10 +90,22 @@ Deno.test("FwCfg reads, skips and pads by DMA", () => {
   assertEquals(bytes(0x1000, 3), new Uint8Array([0, 0, "8".charCodeAt(0)]));
 });
 
+Deno.test("FwCfg finds requests and puts answers above 4 GiB", () => {
+  const { dma, memory, ports, bytes, big } = board();
+  const base = 2 ** 32;
+  memory.addRam("high", base, 8192, memory.host.allocate(8192));
+  assertEquals(dma(SELECT | READ, 4, 0x1000, 1), 0);
+  assertEquals([text(bytes(base + 0x1000, 4)), bytes(0x1000, 1)[0]], ["QEMU", 0]);
+  [SELECT | READ, 4, 1, 0x1800].forEach((word, i) => memory.write(base + 4 * i, 4, big(word)));
+  ports.write(0x514, 4, big(1));
+  ports.write(0x518, 4, 0);
+  assertEquals([memory.read(base, 4), text(bytes(base + 0x1800, 4))], [0, "QEMU"]);
+});
+
 Deno.test("FwCfg survives absurd DMA requests", () => {
   const { dma, ports } = board();
   assertEquals(dma(SELECT | READ, 0xffffffff, 0x1000), 1);
-  assertEquals(dma(SELECT | READ, 4, 0x1000, 1), 1);
+  assertEquals(dma(SELECT | READ, 4, 0x1000, 0x100), 1);
   assertEquals(dma(0xffff0000 | SELECT | SKIP, 0xffffffff, 0), 0);
   ports.write(0x514, 4, 1);
   ports.write(0x518, 4, 0);

@@ -163,7 +163,7 @@ export class LongMmu {
   }
 
   private readEntry(physical: number): number {
-    return physical < 0x100000000 ? this.memory.read(physical, 4) | 0 : -1;
+    return this.memory.read(physical, 4) | 0;
   }
 
   private markEntry(physical: number, entry: number, bits: number): void {
@@ -229,14 +229,15 @@ export class LongMmu {
   }
 
   private fill(linear: number, physical: number): void {
-    if (physical >= 0x100000000 || this.alignmentChecks) return;
+    if (this.alignmentChecks) return;
     if (this.slowPages.size !== 0 && this.slowPages.has(Math.floor(linear / 4096))) return;
     const page = Math.floor(physical / 4096), { memory, tlb } = this;
-    const read = memory.readPages[page];
-    let write = memory.writePages[page];
+    const read = memory.readEntry(page);
+    let write = memory.writeEntry(page);
     if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
     if (!this.dirty) write = SLOW;
     if (read === SLOW && write === SLOW) return;
+    if (write !== SLOW) this.host.touched[write >>> 12] = 1;
     const low = linear & ~0xfff, high = Math.floor(linear / 0x100000000) | 0, entry = slotOf(low);
     if (this.count >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
     if (this.global) this.filledGlobal[this.globalCount++] = entry;
@@ -310,9 +311,7 @@ export class LongMmu {
     const bytes = new Uint8Array(length);
     for (let i = 0; i < length; i++) {
       const physical = this.peek(linear + i);
-      const offset = physical === undefined || physical >= 0x100000000
-        ? NOT_DIRECT
-        : this.memory.hostOffset(physical);
+      const offset = physical === undefined ? NOT_DIRECT : this.memory.hostOffset(physical);
       if (offset === NOT_DIRECT) return undefined;
       bytes[i] = this.host.getUint8(offset);
     }
@@ -325,7 +324,7 @@ export class LongMmu {
     const at = LONG_FETCH + (user ? LONG_USER : 0) + slotOf(low);
     if (this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high) return this.tlb[at + 2] >>> 0;
     const physical = this.translate(linear, FETCH, user);
-    return physical >= 0x100000000 ? -1 : this.memory.hostOffset(physical - physical % 4096);
+    return this.memory.hostOffset(physical - physical % 4096);
   }
 
   /** Physical address without faults and side effects; undefined where nothing is mapped. */
@@ -339,9 +338,7 @@ export class LongMmu {
     ];
     let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
     for (let level = 0; level < 4; level++) {
-      const host = table < 0x100000000
-        ? this.memory.hostOffset(table + indices[level] * 8)
-        : NOT_DIRECT;
+      const host = this.memory.hostOffset(table + indices[level] * 8);
       if (host === NOT_DIRECT) return undefined;
       const entry = this.host.getInt32(host), entryHigh = this.host.getInt32(host + 4);
       if ((entry & P) === 0) return undefined;
@@ -354,28 +351,18 @@ export class LongMmu {
     return undefined;
   }
 
-  private readPhysical(physical: number, size: AccessSize): number {
-    return physical < 0x100000000
-      ? this.memory.read(physical, size)
-      : 0xffffffff >>> (32 - 8 * size);
-  }
-
-  private writePhysical(physical: number, size: AccessSize, value: number): void {
-    if (physical < 0x100000000) this.memory.write(physical, size, value);
-  }
-
   private slowLoad(linear: number, size: AccessSize, user: boolean): number {
     this.checkAlignment(linear, size, user);
     const offset = linear & 0xfff;
     let value = 0;
     if (offset + size <= 0x1000) {
-      value = this.readPhysical(this.translate(linear, READ, user), size);
+      value = this.memory.read(this.translate(linear, READ, user), size);
     } else {
       const split = 0x1000 - offset;
       const low = this.translate(linear, READ, user),
         high = this.translate(linear + split, READ, user);
       for (let i = 0; i < size; i++) {
-        value |= this.readPhysical(i < split ? low + i : high + i - split, 1) << (8 * i);
+        value |= this.memory.read(i < split ? low + i : high + i - split, 1) << (8 * i);
       }
     }
     if (this.slowPages.size !== 0) this.reportSlow(linear, size, false);
@@ -386,13 +373,13 @@ export class LongMmu {
     this.checkAlignment(linear, size, user);
     const offset = linear & 0xfff;
     if (offset + size <= 0x1000) {
-      this.writePhysical(this.translate(linear, WRITE, user), size, value);
+      this.memory.write(this.translate(linear, WRITE, user), size, value);
     } else {
       const split = 0x1000 - offset;
       const low = this.translate(linear, WRITE, user),
         high = this.translate(linear + split, WRITE, user);
       for (let i = 0; i < size; i++) {
-        this.writePhysical(i < split ? low + i : high + i - split, 1, (value >>> (8 * i)) & 0xff);
+        this.memory.write(i < split ? low + i : high + i - split, 1, (value >>> (8 * i)) & 0xff);
       }
     }
     if (this.slowPages.size !== 0) this.reportSlow(linear, size, true);

@@ -27,9 +27,6 @@ const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
 /** NX, bit 63 of a PAE entry, in its high half: reserved unless EFER.NXE is set (SDM vol. 3, 4.4.2). */
 const NX_HIGH = 1 << 31;
 
-/** Physical page number of an address that no memory answers, being above 4 GiB. */
-const BEYOND = -1;
-
 /** Paging and linear memory access of one processor. */
 export class Mmu {
   readonly tlb: Int32Array<ArrayBuffer> = new Int32Array(4 << 20);
@@ -62,6 +59,8 @@ export class Mmu {
   private readonly reservedHigh: number;
   /** Bits of a 4 MiB page's entry that give physical bits 32 and up (PSE-36). */
   private readonly largeHigh: number;
+  /** Bits 35:32 (39:32 with long mode) of the physical addresses in a PAE entry's high half. */
+  private readonly addressHigh: number;
   /** Linear pages that must stay on the slow path: data breakpoints. */
   private readonly slowPages = new Set<number>();
   /** While true nothing enters the TLB, so that every access passes here: alignment checks. */
@@ -87,6 +86,7 @@ export class Mmu {
     const long = cpu.model.features.has("lm");
     this.reservedHigh = long ? ~0xff : ~0xf;
     this.largeHigh = long ? 0x1fe000 : 0x1e000;
+    this.addressHigh = long ? 0xff : 0xf;
     const { onRemap } = this.memory;
     this.memory.onRemap = () => {
       onRemap();
@@ -195,21 +195,31 @@ export class Mmu {
     this.cpu.raise(S.PAGE_FAULT, code);
   }
 
+  /** A physical address as it leaves the processor: bit 20 may be masked. */
+  private masked(physical: number): number {
+    return this.a20 ? physical : physical - (physical & 0x100000);
+  }
+
+  /** The physical address that a PAE entry gives, of which `low` has bits 31:0. */
+  private wideAddress(low: number, high: number): number {
+    return (high & this.addressHigh) * 0x100000000 + (low >>> 0);
+  }
+
   private readEntry(physical: number): number {
-    return this.memory.read((physical & this.a20Mask) >>> 0, 4) | 0;
+    return this.memory.read(this.masked(physical), 4) | 0;
   }
 
   /** Sets Accessed and Dirty bits in an entry that was read before. */
   private markEntry(physical: number, entry: number, bits: number): void {
     if ((entry & bits) !== bits) {
-      this.memory.write((physical & this.a20Mask) >>> 0, 4, (entry | bits) >>> 0);
+      this.memory.write(this.masked(physical), 4, (entry | bits) >>> 0);
     }
   }
 
   /**
    * Translates a linear address for an access and sets Accessed and Dirty bits.
    *
-   * @returns the physical page number, or {@linkcode BEYOND}; raises #PF
+   * @returns the physical page number; raises #PF
    */
   private walk(linear: number, write: boolean, user: boolean, fetch: boolean): number {
     const R = this.R, cr0 = R[S.CR0];
@@ -255,7 +265,7 @@ export class Mmu {
     code: number,
   ): number {
     const R = this.R;
-    const pdeAt = (R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc);
+    const pdeAt = ((R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc)) >>> 0;
     const pde = this.readEntry(pdeAt);
     if ((pde & P) === 0) this.pageFault(linear, code);
     if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
@@ -265,10 +275,9 @@ export class Mmu {
       this.markEntry(pdeAt, pde, write ? A | D : A);
       this.note(pde, pde, write);
       this.noteLarge();
-      if ((pde & this.largeHigh) !== 0) return BEYOND;
-      return (((pde & 0xffc00000) | (linear & 0x3ff000)) & this.a20Mask) >>> 12;
+      return this.largePage(pde, linear);
     }
-    const pteAt = (pde & 0xfffff000) | ((linear >>> 10) & 0xffc);
+    const pteAt = ((pde & 0xfffff000) | ((linear >>> 10) & 0xffc)) >>> 0;
     const pte = this.readEntry(pteAt);
     if ((pte & P) === 0) this.pageFault(linear, code);
     const rights = pde & pte;
@@ -279,6 +288,12 @@ export class Mmu {
     return ((pte & 0xfffff000) & this.a20Mask) >>> 12;
   }
 
+  /** Physical page number within the 4 MiB page of an entry (PSE-36). */
+  private largePage(pde: number, linear: number): number {
+    const low = ((pde & 0xffc00000) | (linear & 0x3ff000)) & this.a20Mask;
+    return ((pde & this.largeHigh) >>> 13) * 0x100000 + (low >>> 12);
+  }
+
   /**
    * The four PDPTEs are registers loaded by MOV CR3 (SDM vol. 3, 4.4.1): {@linkcode Mmu.loadPdptes}.
    */
@@ -287,7 +302,7 @@ export class Mmu {
   /** Whether the PDPTEs that CR3 value `cr3` points at may be loaded: no reserved bit set in a present one. Loads them if so. */
   loadPdptes(cr3: number): boolean {
     const loaded = new Int32Array(8);
-    for (let i = 0; i < 8; i++) loaded[i] = this.readEntry((cr3 & 0xffffffe0) + i * 4);
+    for (let i = 0; i < 8; i++) loaded[i] = this.readEntry(((cr3 & 0xffffffe0) >>> 0) + i * 4);
     for (let i = 0; i < 8; i += 2) {
       if ((loaded[i] & P) === 0) continue;
       if ((loaded[i] & 0x1e6) !== 0 || (loaded[i + 1] & this.reservedHigh) !== 0) return false;
@@ -308,12 +323,13 @@ export class Mmu {
     const reserved = nxe ? this.reservedHigh & ~NX_HIGH : this.reservedHigh;
     const pdpte = this.pdptes[index * 2];
     if ((pdpte & P) === 0) this.pageFault(linear, code);
-    // Tables above 4 GiB read as all ones, whose reserved bits are set.
-    const beyond = this.pdptes[index * 2 + 1] !== 0;
-    const pdeAt = (pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8);
-    const pde = beyond ? -1 : this.readEntry(pdeAt);
+    const pdeAt = this.wideAddress(
+      (pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8),
+      this.pdptes[index * 2 + 1],
+    );
+    const pde = this.readEntry(pdeAt);
     if ((pde & P) === 0) this.pageFault(linear, code);
-    const pdeHigh = beyond ? -1 : this.readEntry(pdeAt + 4);
+    const pdeHigh = this.readEntry(pdeAt + 4);
     if ((pdeHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     if ((pde & PS) !== 0) {
       if ((pde & 0x1fe000) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
@@ -324,14 +340,13 @@ export class Mmu {
       this.note(pde, pde, write);
       this.walkedNoExecute = pdeHigh < 0;
       this.noteLarge();
-      if ((pdeHigh & ~NX_HIGH) !== 0) return BEYOND;
-      return (((pde & 0xffe00000) | (linear & 0x1ff000)) & this.a20Mask) >>> 12;
+      const low = ((pde & 0xffe00000) | (linear & 0x1ff000)) & this.a20Mask;
+      return this.wideAddress(low, pdeHigh) / 4096;
     }
-    const pteAt = (pde & 0xfffff000) | ((linear >>> 9) & 0xff8);
-    const tableBeyond = (pdeHigh & ~NX_HIGH) !== 0;
-    const pte = tableBeyond ? -1 : this.readEntry(pteAt);
+    const pteAt = this.wideAddress((pde & 0xfffff000) | ((linear >>> 9) & 0xff8), pdeHigh);
+    const pte = this.readEntry(pteAt);
     if ((pte & P) === 0) this.pageFault(linear, code);
-    const pteHigh = tableBeyond ? -1 : this.readEntry(pteAt + 4);
+    const pteHigh = this.readEntry(pteAt + 4);
     if ((pteHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     const rights = pde & pte, noExecute = (pdeHigh | pteHigh) < 0;
     if (!this.allowed(rights, write, user, fetch) || (fetch && noExecute)) {
@@ -341,22 +356,22 @@ export class Mmu {
     this.markEntry(pteAt, pte, write ? A | D : A);
     this.note(rights, pte, write);
     this.walkedNoExecute = noExecute;
-    if ((pteHigh & ~NX_HIGH) !== 0) return BEYOND;
-    return ((pte & 0xfffff000) & this.a20Mask) >>> 12;
+    return this.wideAddress((pte & 0xfffff000) & this.a20Mask, pteHigh) / 4096;
   }
 
   /** Enters what the last walk found into the TLB. */
   private fill(linear: number, physicalPage: number): void {
-    if (physicalPage === BEYOND || this.alignmentChecks) return;
+    if (this.alignmentChecks) return;
     const page = linear >>> 12;
     if (this.slowPages.size !== 0 && this.slowPages.has(page)) return;
     const { tlb, memory, R } = this, paged = (R[S.CR0] & S.CR0_PG) !== 0;
-    const read = memory.readPages[physicalPage];
-    let write = memory.writePages[physicalPage];
+    const read = memory.readEntry(physicalPage);
+    let write = memory.writeEntry(physicalPage);
     const hasCode = read !== INDIRECT && memory.codePages[read >>> 12] !== 0;
     if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
     if (!this.walkedDirty) write = SLOW;
     if (read === SLOW && write === SLOW) return;
+    if (write !== SLOW) this.host.touched[write >>> 12] = 1;
     const known = tlb[page] !== SLOW || tlb[page + TLB_WRITE] !== SLOW ||
       tlb[page + TLB_USER] !== SLOW || tlb[page + TLB_USER + TLB_WRITE] !== SLOW;
     if (!known) {
@@ -387,16 +402,14 @@ export class Mmu {
     this.walkedNoExecute = walked.noExecute;
     if (walked.size > 0x1000) this.noteLarge();
     if (walked.size > 0x200000) this.hugeSeen = true;
-    if (walked.physical >= 0x100000000) return -1;
     this.fill(linear, Math.floor(walked.physical / 4096));
     return walked.physical;
   }
 
-  /** Physical address of a linear one for an access of the given kind; negative when no memory can answer. Raises #PF. */
+  /** Physical address of a linear one for an access of the given kind. Raises #PF. */
   translate(linear: number, write: boolean, user: boolean, fetch = false): number {
     if (this.cpu.longActive) return this.translateLong(linear, write, user, fetch);
     const page = this.walk(linear, write, user, fetch);
-    if (page === BEYOND) return -1;
     this.fill(linear, page);
     return page * 4096 + (linear & 0xfff);
   }
@@ -405,33 +418,33 @@ export class Mmu {
   peek(linear: number): number | undefined {
     const R = this.R;
     if ((R[S.CR0] & S.CR0_PG) === 0) return (linear & this.a20Mask) >>> 0;
-    const read = (at: number) => this.memory.hostOffset((at & this.a20Mask) >>> 0);
     const entry = (at: number): number => {
-      const offset = read(at);
+      const offset = this.memory.hostOffset(this.masked(at));
       return offset === NOT_DIRECT ? 0 : this.host.getInt32(offset);
     };
     if ((R[S.CR4] & S.CR4_PAE) !== 0) {
-      const pdpte = this.pdptes[(linear >>> 30) * 2];
+      const at = (linear >>> 30) * 2, pdpte = this.pdptes[at];
       if ((pdpte & P) === 0) return undefined;
-      const pde = entry((pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8));
+      const pdeAt = (pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8);
+      const from = this.wideAddress(pdeAt, this.pdptes[at + 1]);
+      const pde = entry(from), pdeHigh = entry(from + 4);
       if ((pde & P) === 0) return undefined;
       if ((pde & PS) !== 0) {
-        return (((pde & 0xffe00000) | (linear & 0x1fffff)) & this.a20Mask) >>> 0;
+        const low = (pde & 0xffe00000) | (linear & 0x1fffff);
+        return this.masked(this.wideAddress(low, pdeHigh));
       }
-      const pte = entry((pde & 0xfffff000) | ((linear >>> 9) & 0xff8));
-      return (pte & P) === 0
-        ? undefined
-        : (((pte & 0xfffff000) | (linear & 0xfff)) & this.a20Mask) >>> 0;
+      const pteFrom = this.wideAddress((pde & 0xfffff000) | ((linear >>> 9) & 0xff8), pdeHigh);
+      const pte = entry(pteFrom), pteHigh = entry(pteFrom + 4);
+      if ((pte & P) === 0) return undefined;
+      return this.masked(this.wideAddress((pte & 0xfffff000) | (linear & 0xfff), pteHigh));
     }
-    const pde = entry((R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc));
+    const pde = entry(((R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc)) >>> 0);
     if ((pde & P) === 0) return undefined;
     if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
-      return (((pde & 0xffc00000) | (linear & 0x3fffff)) & this.a20Mask) >>> 0;
+      return this.largePage(pde, linear) * 4096 + (linear & 0xfff);
     }
-    const pte = entry((pde & 0xfffff000) | ((linear >>> 10) & 0xffc));
-    return (pte & P) === 0
-      ? undefined
-      : (((pte & 0xfffff000) | (linear & 0xfff)) & this.a20Mask) >>> 0;
+    const pte = entry(((pde & 0xfffff000) | ((linear >>> 10) & 0xffc)) >>> 0);
+    return (pte & P) === 0 ? undefined : this.masked(((pte & 0xfffff000) | (linear & 0xfff)) >>> 0);
   }
 
   /** Reads memory at a linear address as far as RAM or ROM answers; undefined where it is not mapped. No faults, no side effects. */
@@ -459,21 +472,11 @@ export class Mmu {
     }
     // Not of the page's start: CR2 is to name the very byte.
     const physical = this.translate(linear, false, user, true);
-    if (physical < 0) return -1;
-    const host = this.memory.hostOffset(physical - (linear & 0xfff));
-    return host === NOT_DIRECT ? -1 : host;
+    return this.memory.hostOffset(physical - (linear & 0xfff));
   }
 
   private checkAlignment(linear: number, size: number, user: boolean): void {
     if (user && (linear & (size - 1)) !== 0) this.cpu.raise(S.AC_FAULT, 0);
-  }
-
-  private read(physical: number, size: AccessSize): number {
-    return physical < 0 ? 0xffffffff >>> (32 - 8 * size) : this.memory.read(physical, size);
-  }
-
-  private write(physical: number, size: AccessSize, value: number): void {
-    if (physical >= 0) this.memory.write(physical, size, value);
   }
 
   private slowLoad(linear: number, size: AccessSize, user: boolean): number {
@@ -486,11 +489,11 @@ export class Mmu {
       const high = this.translate((linear + split) | 0, false, user);
       value = 0;
       for (let i = 0; i < size; i++) {
-        const at = i < split ? (low < 0 ? -1 : low + i) : (high < 0 ? -1 : high + i - split);
-        value |= this.read(at, 1) << (8 * i);
+        const at = i < split ? low + i : high + i - split;
+        value |= this.memory.read(at, 1) << (8 * i);
       }
     } else {
-      value = this.read(this.translate(linear, false, user), size);
+      value = this.memory.read(this.translate(linear, false, user), size);
     }
     if (this.slowPages.size !== 0) this.reportSlow(linear, size, false);
     return value;
@@ -503,11 +506,11 @@ export class Mmu {
       const low = this.translate(linear, true, user);
       const high = this.translate((linear + split) | 0, true, user);
       for (let i = 0; i < size; i++) {
-        const at = i < split ? (low < 0 ? -1 : low + i) : (high < 0 ? -1 : high + i - split);
-        this.write(at, 1, (value >>> (8 * i)) & 0xff);
+        const at = i < split ? low + i : high + i - split;
+        this.memory.write(at, 1, (value >>> (8 * i)) & 0xff);
       }
     } else {
-      this.write(this.translate(linear, true, user), size, value);
+      this.memory.write(this.translate(linear, true, user), size, value);
     }
     if (this.slowPages.size !== 0) this.reportSlow(linear, size, true);
   }

@@ -23,6 +23,11 @@ export class HostMemory {
   readonly highView: DataView<ArrayBuffer>;
   /** What lies beyond 4 GiB, from 0 on. */
   private readonly farView: DataView<ArrayBuffer>;
+  /**
+   * Per page: nonzero where it may hold anything but zeros. Who lets bytes of RAM change sets it, engines
+   * when they let writes pass directly, so that nobody has to look at pages that were never written.
+   */
+  readonly touched: Uint8Array<ArrayBuffer>;
   private used: number = PAGE_SIZE;
 
   /** @param capacity bytes that can be set aside in all, rounded up to whole pages */
@@ -30,6 +35,7 @@ export class HostMemory {
     const size = (Math.ceil(capacity / PAGE_SIZE) + 1) * PAGE_SIZE;
     this.buffer = new ArrayBuffer(size);
     this.bytes = new Uint8Array(this.buffer);
+    this.touched = new Uint8Array(size / PAGE_SIZE);
     const view = (from: number, end: number): DataView<ArrayBuffer> => {
       const start = Math.min(from, size);
       return new DataView(this.buffer, start, Math.min(end, size) - start);
@@ -40,11 +46,21 @@ export class HostMemory {
   }
 
   /**
-   * Sets aside whole pages and returns their offset, which is not 0.
+   * Sets aside whole pages and returns their offset, which is not 0. All count as touched.
    *
    * @throws {RangeError} when the capacity is used up
    */
   allocate(size: number): number {
+    const offset = this.allocateRam(size);
+    this.touched.fill(1, offset / PAGE_SIZE, this.used / PAGE_SIZE);
+    return offset;
+  }
+
+  /**
+   * The same for memory that is written through a {@linkcode MemoryMap} or by who calls
+   * {@linkcode HostMemory.touch}: only what is written counts as touched.
+   */
+  allocateRam(size: number): number {
     const offset = this.used;
     const end = offset + Math.ceil(size / PAGE_SIZE) * PAGE_SIZE;
     if (end > this.buffer.byteLength) {
@@ -56,6 +72,11 @@ export class HostMemory {
     }
     this.used = end;
     return offset;
+  }
+
+  /** Notes that bytes of one page were changed. */
+  touch(offset: number): void {
+    this.touched[Math.floor(offset / PAGE_SIZE)] = 1;
   }
 
   /** Where what was set aside so far ends. */

@@ -85,6 +85,18 @@ class Range implements MemoryRange {
   }
 }
 
+/** Enters where pages of a range lie in host memory; nothing of a range that is undefined. */
+function fillEntries(table: Int32Array, from: number, to: number, range?: Range): void {
+  if (range === undefined) {
+    table.fill(INDIRECT, from, to);
+    return;
+  }
+  let host = range.host + (from * PAGE_SIZE - range.base);
+  for (let page = from; page < to; page++, host += PAGE_SIZE) {
+    table[page] = host < ENTRY_LIMIT ? host | 0 : INDIRECT;
+  }
+}
+
 interface Watch {
   base: number;
   size: number;
@@ -93,23 +105,30 @@ interface Watch {
   notify: (access: MemoryAccess) => void;
 }
 
-/** Pages of the 32-bit physical address space. */
-const PAGES = 2 ** 32 / PAGE_SIZE;
+/** What a table of owners says of an address, which may lie above it. */
+function ownerAt(table: Uint16Array, address: number): number {
+  const page = address < 2 ** 32 ? address >>> PAGE_SHIFT : Math.floor(address / PAGE_SIZE);
+  return page < table.length ? table[page] : 0;
+}
+
+/** End of the addresses that ranges may have: bounds the tables of pages. */
+export const ADDRESS_LIMIT: number = 2 ** 36;
 
 /**
- * The physical memory map below 4 GiB. Unclaimed addresses read as all ones and ignore writes.
+ * The physical memory map. Addresses are plain numbers, which may be beyond 32 bits. Unclaimed ones read as
+ * all ones and ignore writes.
  *
- * Engines read {@linkcode MemoryMap.readPages} and {@linkcode MemoryMap.writePages} directly and come
- * here for everything else.
+ * Engines ask {@linkcode MemoryMap.readEntry} and {@linkcode MemoryMap.writeEntry} where memory lies, and
+ * come here for everything else.
  */
 export class MemoryMap {
   private readonly ranges: Range[] = [];
-  /** Host offset of each physical page as read, as the bits of an int32, or {@linkcode INDIRECT}. */
-  readonly readPages: Int32Array = new Int32Array(PAGES);
-  /** Host offset of each physical page as written, as the bits of an int32, or {@linkcode INDIRECT}. */
-  readonly writePages: Int32Array = new Int32Array(PAGES);
-  private readonly readOwner = new Uint16Array(PAGES);
-  private readonly writeOwner = new Uint16Array(PAGES);
+  // Tables by physical page, as far up as anything lies: host offsets of what is read and written there as
+  // the bits of an int32, or INDIRECT; and one more than the index of the range that answers, or 0.
+  private readPages: Int32Array;
+  private writePages: Int32Array;
+  private readOwner: Uint16Array;
+  private writeOwner: Uint16Array;
   private watches: Watch[] = [];
   /** Per host page: nonzero where an engine holds something derived from its bytes. Set by engines. */
   readonly codePages: Uint8Array;
@@ -120,8 +139,37 @@ export class MemoryMap {
   /** Called for accesses that nothing claims; for traces. */
   onUnclaimed: (access: MemoryAccess) => void = () => {};
 
-  constructor(readonly host: HostMemory) {
+  /** @param top where the highest range will end; the tables grow when one lies above */
+  constructor(readonly host: HostMemory, top: number = 2 ** 32) {
     this.codePages = new Uint8Array(host.pages);
+    const pages = Math.ceil(Math.min(top, ADDRESS_LIMIT) / PAGE_SIZE);
+    this.readPages = new Int32Array(pages);
+    this.writePages = new Int32Array(pages);
+    this.readOwner = new Uint16Array(pages);
+    this.writeOwner = new Uint16Array(pages);
+  }
+
+  /** Makes the tables reach as far as a page, if they do not. */
+  private grow(pages: number): void {
+    if (pages <= this.readPages.length) return;
+    const copy = <T extends Int32Array | Uint16Array>(from: T, to: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.readPages = copy(this.readPages, new Int32Array(pages));
+    this.writePages = copy(this.writePages, new Int32Array(pages));
+    this.readOwner = copy(this.readOwner, new Uint16Array(pages));
+    this.writeOwner = copy(this.writeOwner, new Uint16Array(pages));
+  }
+
+  /** Host offset of a physical page as the bits of an int32, if reads may go there directly, or {@linkcode INDIRECT}. */
+  readEntry(page: number): number {
+    return page < this.readPages.length ? this.readPages[page] : INDIRECT;
+  }
+
+  /** The same for writes. Who writes there directly sets {@linkcode HostMemory.touched}. */
+  writeEntry(page: number): number {
+    return page < this.writePages.length ? this.writePages[page] : INDIRECT;
   }
 
   /** Maps RAM that lies at `hostOffset` of the host memory. Base and size are whole pages. */
@@ -170,9 +218,9 @@ export class MemoryMap {
     if (!pageAligned(base) || (kind !== MMIO && (!pageAligned(size) || !pageAligned(host)))) {
       throw new RangeError(`memory range ${name} is not made of whole 4 KiB pages`);
     }
-    if (size <= 0 || base < 0 || base + size > 2 ** 32) {
+    if (size <= 0 || base < 0 || base + size > ADDRESS_LIMIT) {
       throw new RangeError(
-        `memory range ${name} 0x${base.toString(16)}+${size} is not within 4 GiB`,
+        `memory range ${name} 0x${base.toString(16)}+${size} is not within 64 GiB`,
       );
     }
     const { sizes = [1], priority = 0, enabled = true, reads = true, writes = true } = options;
@@ -200,31 +248,31 @@ export class MemoryMap {
     return this.ranges.filter((r) => r.enabled).sort((a, b) => a.base - b.base);
   }
 
-  /** For {@linkcode MemoryRange}: recomputes who answers in the pages of a range. */
+  /** For {@linkcode MemoryRange}: recomputes who answers in the pages of a range. What lies above 64 GiB is not there. */
   rebuild(base: number, size: number): void {
-    const first = Math.floor(base / PAGE_SIZE),
-      end = Math.min(PAGES, Math.ceil((base + size) / PAGE_SIZE));
-    const near = this.ranges.map((range, index) => ({ range, index })).filter(({ range }) =>
-      range.enabled && range.base < end * PAGE_SIZE && range.base + range.size > first * PAGE_SIZE
-    ).sort((a, b) => b.range.priority - a.range.priority || a.index - b.index);
-    const entry = (range: Range, address: number) => {
-      const host = range.host + (address - range.base);
-      return host < ENTRY_LIMIT ? host | 0 : INDIRECT;
-    };
-    for (let page = first; page < end; page++) {
-      const address = page * PAGE_SIZE;
-      const over = ({ range }: { range: Range }) =>
-        range.base < address + PAGE_SIZE && range.base + range.size > address;
-      const reader = near.find((c) => c.range.reads && over(c));
-      const writer = near.find((c) => c.range.writes && over(c));
-      this.readOwner[page] = reader === undefined ? 0 : reader.index + 1;
-      this.writeOwner[page] = writer === undefined ? 0 : writer.index + 1;
-      this.readPages[page] = reader === undefined || reader.range.kind === MMIO
-        ? INDIRECT
-        : entry(reader.range, address);
-      this.writePages[page] = writer === undefined || writer.range.kind !== RAM
-        ? INDIRECT
-        : entry(writer.range, address);
+    const first = Math.floor(base / PAGE_SIZE);
+    const end = Math.ceil(Math.min(base + size, ADDRESS_LIMIT) / PAGE_SIZE);
+    this.grow(end);
+    const near = this.ranges.map((range, index) => ({
+      range,
+      owner: index + 1,
+      first: Math.floor(range.base / PAGE_SIZE),
+      end: Math.ceil((range.base + range.size) / PAGE_SIZE),
+    })).filter((c) => c.range.enabled && c.first < end && c.end > first)
+      .sort((a, b) => b.range.priority - a.range.priority || a.owner - b.owner);
+    // Between two of these pages the same ranges lie over each other.
+    const edges = [...new Set([first, end, ...near.flatMap((c) => [c.first, c.end])])]
+      .filter((page) => page >= first && page <= end).sort((a, b) => a - b);
+    for (let i = 0; i + 1 < edges.length; i++) {
+      const from = edges[i], to = edges[i + 1];
+      const over = near.filter((c) => c.first <= from && c.end >= to);
+      const reader = over.find((c) => c.range.reads), writer = over.find((c) => c.range.writes);
+      this.readOwner.fill(reader?.owner ?? 0, from, to);
+      this.writeOwner.fill(writer?.owner ?? 0, from, to);
+      const direct = reader?.range.kind !== MMIO;
+      fillEntries(this.readPages, from, to, direct ? reader?.range : undefined);
+      const ram = writer?.range.kind === RAM;
+      fillEntries(this.writePages, from, to, ram ? writer?.range : undefined);
     }
     for (const w of this.watches) this.hideWatched(w);
     this.onRemap();
@@ -248,8 +296,8 @@ export class MemoryMap {
     on: { read?: boolean; write?: boolean },
     notify: (access: MemoryAccess) => void,
   ): () => void {
-    if (!(base >= 0 && size >= 1 && base + size <= 2 ** 32)) {
-      throw new RangeError(`watched range 0x${base.toString(16)}+${size} is not within 4 GiB`);
+    if (!(base >= 0 && size >= 1 && base + size <= ADDRESS_LIMIT)) {
+      throw new RangeError(`watched range 0x${base.toString(16)}+${size} is not within 64 GiB`);
     }
     const watch = { base, size, read: on.read ?? false, write: on.write ?? false, notify };
     this.watches.push(watch);
@@ -270,22 +318,21 @@ export class MemoryMap {
 
   /** Host offset of a physical address whose page is backed by RAM or ROM, even if watched; else {@linkcode NOT_DIRECT}. */
   hostOffset(address: number): number {
-    const owner = this.readOwner[address >>> PAGE_SHIFT];
+    const owner = ownerAt(this.readOwner, address);
     if (owner === 0) return NOT_DIRECT;
     const range = this.ranges[owner - 1];
     if (range.kind === MMIO) return NOT_DIRECT;
-    return range.host + ((address >>> 0) - range.base);
+    return range.host + (address - range.base);
   }
 
   /** Reads 1, 2 or 4 bytes, unsigned; the access may cross a page. */
   read(address: number, size: AccessSize): number {
-    address = address >>> 0;
     if ((address & (PAGE_SIZE - 1)) + size > PAGE_SIZE) {
       let value = 0;
-      for (let i = 0; i < size; i++) value |= this.read((address + i) >>> 0, 1) << (8 * i);
+      for (let i = 0; i < size; i++) value |= this.read(address + i, 1) << (8 * i);
       return value >>> 0;
     }
-    const owner = this.readOwner[address >>> PAGE_SHIFT];
+    const owner = ownerAt(this.readOwner, address);
     let value: number;
     if (owner === 0) {
       value = size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
@@ -309,12 +356,11 @@ export class MemoryMap {
 
   /** Writes 1, 2 or 4 bytes; the access may cross a page. */
   write(address: number, size: AccessSize, value: number): void {
-    address = address >>> 0;
     if ((address & (PAGE_SIZE - 1)) + size > PAGE_SIZE) {
-      for (let i = 0; i < size; i++) this.write((address + i) >>> 0, 1, (value >>> (8 * i)) & 0xff);
+      for (let i = 0; i < size; i++) this.write(address + i, 1, (value >>> (8 * i)) & 0xff);
       return;
     }
-    const owner = this.writeOwner[address >>> PAGE_SHIFT];
+    const owner = ownerAt(this.writeOwner, address);
     if (owner === 0) {
       this.onUnclaimed({ address, size, value, write: true });
     } else {
@@ -326,7 +372,9 @@ export class MemoryMap {
         if (size === 4) host.setInt32(at, value);
         else if (size === 2) host.setInt16(at, value);
         else host.setInt8(at, value);
-        if (this.codePages[Math.floor(at / PAGE_SIZE)] !== 0) this.onCodeWrite(at, size);
+        const page = Math.floor(at / PAGE_SIZE);
+        host.touched[page] = 1;
+        if (this.codePages[page] !== 0) this.onCodeWrite(at, size);
       }
     }
     if (this.watches.length > 0) this.notify(address, size, value, true);
@@ -358,11 +406,11 @@ export class MemoryMap {
   /** Copies guest memory out, page by page, as a bus master sees it; what is not memory goes through the chips byte by byte. */
   readBlock(address: number, target: Uint8Array): void {
     for (let done = 0; done < target.length;) {
-      const at = (address + done) >>> 0;
+      const at = address + done;
       const length = Math.min(target.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
-      const page = this.readPages[at >>> PAGE_SHIFT];
+      const page = this.readEntry(Math.floor(at / PAGE_SIZE));
       if (page === INDIRECT) {
-        for (let i = 0; i < length; i++) target[done + i] = this.read((at + i) >>> 0, 1);
+        for (let i = 0; i < length; i++) target[done + i] = this.read(at + i, 1);
       } else {
         const from = (page >>> 0) + (at & (PAGE_SIZE - 1));
         target.set(this.host.bytes.subarray(from, from + length), done);
@@ -374,15 +422,17 @@ export class MemoryMap {
   /** Copies bytes into guest memory as a bus master does: ROM ignores them, code caches hear of them. */
   writeBlock(address: number, source: Uint8Array): void {
     for (let done = 0; done < source.length;) {
-      const at = (address + done) >>> 0;
+      const at = address + done;
       const length = Math.min(source.length - done, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
-      const page = this.writePages[at >>> PAGE_SHIFT];
+      const page = this.writeEntry(Math.floor(at / PAGE_SIZE));
       if (page === INDIRECT) {
-        for (let i = 0; i < length; i++) this.write((at + i) >>> 0, 1, source[done + i]);
+        for (let i = 0; i < length; i++) this.write(at + i, 1, source[done + i]);
       } else {
         const to = (page >>> 0) + (at & (PAGE_SIZE - 1));
         this.host.bytes.set(source.subarray(done, done + length), to);
-        if (this.codePages[Math.floor(to / PAGE_SIZE)] !== 0) this.onCodeWrite(to, length);
+        const touched = Math.floor(to / PAGE_SIZE);
+        this.host.touched[touched] = 1;
+        if (this.codePages[touched] !== 0) this.onCodeWrite(to, length);
       }
       done += length;
     }

@@ -1,5 +1,5 @@
 /** I/O ports and memory as a script watches them. */
-import type { MemoryMap } from "../bus/memory_map.ts";
+import { ADDRESS_LIMIT, type MemoryMap } from "../bus/memory_map.ts";
 import type { PortMap } from "../bus/port_map.ts";
 import type { VirtualClock } from "../machine/clock.ts";
 import type { Cpu } from "../machine/cpu.ts";
@@ -154,7 +154,7 @@ export function portProbe(
 /**
  * A probe on physical memory: RAM, ROM or registers.
  *
- * @throws {RangeError} when the range is not within 4 GiB
+ * @throws {RangeError} when the range is not within 64 GiB
  */
 export function memoryProbe(
   context: ProbeContext,
@@ -164,9 +164,9 @@ export function memoryProbe(
 ): Probe {
   if (
     !Number.isInteger(address) || !Number.isInteger(length) || address < 0 || length < 1 ||
-    address + length > 2 ** 32
+    address + length > ADDRESS_LIMIT
   ) {
-    throw new RangeError(`memory range ${address}+${length} is not within 4 GiB`);
+    throw new RangeError(`memory range ${address}+${length} is not within 64 GiB`);
   }
   const label = `memory ${hex(address)}${length === 1 ? "" : ` to ${hex(address + length - 1)}`}`;
   return new Probe(context, label, (on, notify) => memory.watch(address, length, on, notify));

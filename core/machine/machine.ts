@@ -1,8 +1,8 @@
 /** A running board as a script drives it. */
 import { type CharBackend, joinBackend } from "../char/backend.ts";
 import { SerialLine } from "../char/serial_line.ts";
-import { NOT_DIRECT } from "../bus/memory_map.ts";
-import { PAGE_SHIFT, PAGE_SIZE } from "../bus/host_memory.ts";
+import { ADDRESS_LIMIT, NOT_DIRECT } from "../bus/memory_map.ts";
+import { PAGE_SIZE } from "../bus/host_memory.ts";
 import { Keyboard } from "../expect/keyboard.ts";
 import { memoryProbe, portProbe, type Probe, type ProbeContext } from "../expect/probes.ts";
 import { Screen } from "../expect/screen.ts";
@@ -232,7 +232,7 @@ export class BoardMachine implements AsyncDisposable {
   /**
    * Physical memory, of RAM or of a device, to wait for or to record. Instruction fetches do not count.
    *
-   * @throws {RangeError} when the range is not within 4 GiB
+   * @throws {RangeError} when the range is not within 64 GiB
    */
   memory(address: number, length = 1): Probe {
     return memoryProbe(this.probes, this.board.memory, address, length);
@@ -281,7 +281,8 @@ export class BoardMachine implements AsyncDisposable {
     this.eachPiece(address, bytes.length, () => {});
     this.eachPiece(address, bytes.length, (host, at, count) => {
       memory.host.bytes.set(bytes.subarray(at, at + count), host);
-      if (memory.codePages[host >>> PAGE_SHIFT] !== 0) memory.onCodeWrite(host, count);
+      memory.host.touch(host);
+      if (memory.codePages[Math.floor(host / PAGE_SIZE)] !== 0) memory.onCodeWrite(host, count);
     });
   }
 
@@ -291,8 +292,8 @@ export class BoardMachine implements AsyncDisposable {
     length: number,
     piece: (host: number, at: number, count: number) => void,
   ): void {
-    if (!(Number.isInteger(address) && address >= 0 && address + length <= 2 ** 32)) {
-      throw new RangeError(`memory range ${address}+${length} is not within 4 GiB`);
+    if (!(Number.isInteger(address) && address >= 0 && address + length <= ADDRESS_LIMIT)) {
+      throw new RangeError(`memory range ${address}+${length} is not within 64 GiB`);
     }
     for (let at = 0; at < length;) {
       const here = address + at;

@@ -166,7 +166,7 @@ Deno.test("Guest memory is awaited, recorded, read and written", async () => {
   assertEquals(write.time, 24);
   assertEquals(recorder.entries.map(({ value }) => value), [7, 8]);
   recorder.stop();
-  assertNotEquals(board.memory.writePages[0], INDIRECT, "the page is direct again");
+  assertNotEquals(board.memory.writeEntry(0), INDIRECT, "the page is direct again");
   assertThrows(
     () => vm.readMemory(0xffff, 2),
     RangeError,

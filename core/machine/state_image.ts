@@ -1,6 +1,6 @@
 /** A machine's whole state: taken, put back, and hashed. */
 import { createHash } from "node:crypto";
-import { PAGE_SHIFT, PAGE_SIZE } from "../bus/host_memory.ts";
+import { type HostMemory, PAGE_SIZE } from "../bus/host_memory.ts";
 import { type State, StateError, type StateValue } from "../chip.ts";
 import type { Board } from "./board.ts";
 
@@ -24,20 +24,28 @@ export interface MachineSnapshot {
   chips: { name: string; state: State }[];
 }
 
-function isZero(words: Int32Array, page: number): boolean {
-  const end = (page + 1) * (PAGE_SIZE / 4);
-  for (let i = page * (PAGE_SIZE / 4); i < end; i++) if (words[i] !== 0) return false;
-  return true;
+/** Numbers of the host pages that are not all zero, ascending. Pages that nobody wrote are not looked at. */
+function filledPages({ buffer, touched, allocated }: HostMemory): number[] {
+  const words = new Int32Array(buffer), WORDS = PAGE_SIZE / 4;
+  const pages: number[] = [], end = allocated / PAGE_SIZE;
+  for (
+    let page = touched.indexOf(1);
+    page >= 0 && page < end;
+    page = touched.indexOf(1, page + 1)
+  ) {
+    for (let i = page * WORDS; i < (page + 1) * WORDS; i++) {
+      if (words[i] === 0) continue;
+      pages.push(page);
+      break;
+    }
+  }
+  return pages;
 }
 
 /** Takes the state of a board. */
 export function takeSnapshot(board: Board): MachineSnapshot {
   const { host } = board.memory;
-  const words = new Int32Array(host.buffer);
-  const pages: number[] = [];
-  for (let page = 0; page < host.allocated >>> PAGE_SHIFT; page++) {
-    if (!isZero(words, page)) pages.push(page);
-  }
+  const pages = filledPages(host);
   const bytes = new Uint8Array(pages.length * PAGE_SIZE);
   pages.forEach((page, i) =>
     bytes.set(host.bytes.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE), i * PAGE_SIZE)
@@ -103,11 +111,12 @@ function checkFit(board: Board, snapshot: MachineSnapshot): void {
 
 function put(board: Board, snapshot: MachineSnapshot): void {
   const { memory, clock, cpu } = board;
-  const { bytes } = memory.host;
-  bytes.fill(0, 0, memory.host.allocated);
-  snapshot.pages.forEach((page, i) =>
-    bytes.set(snapshot.bytes.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), page * PAGE_SIZE)
-  );
+  const { host } = memory, { bytes } = host;
+  for (const page of filledPages(host)) bytes.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+  snapshot.pages.forEach((page, i) => {
+    bytes.set(snapshot.bytes.subarray(i * PAGE_SIZE, (i + 1) * PAGE_SIZE), page * PAGE_SIZE);
+    host.touch(page * PAGE_SIZE);
+  });
   for (let page = 0; page < memory.codePages.length; page++) {
     if (memory.codePages[page] !== 0) memory.onCodeWrite(page * PAGE_SIZE, PAGE_SIZE);
   }
@@ -147,9 +156,17 @@ export function hashState(board: Board): string {
   const hash = createHash("sha256");
   const sink: Sink = (data) => void hash.update(data);
   const { memory, clock, cpu } = board;
-  sink(`compy state 1;${clock.shift};${clock.skippedNs};${cpu.instructions};`);
+  sink(`compy state 2;${clock.shift};${clock.skippedNs};${cpu.instructions};`);
   sink(`${memory.host.allocated};`);
-  sink(memory.host.bytes.subarray(0, memory.host.allocated));
+  const { bytes } = memory.host, pages = filledPages(memory.host);
+  for (let i = 0; i < pages.length;) {
+    // Pages that follow each other go in one piece.
+    let end = i + 1;
+    while (end < pages.length && pages[end] === pages[end - 1] + 1) end++;
+    sink(`p${pages[i]}+${end - i}:`);
+    sink(bytes.subarray(pages[i] * PAGE_SIZE, (pages[end - 1] + 1) * PAGE_SIZE));
+    i = end;
+  }
   for (const chip of [cpu, ...board.chips]) {
     feedState(chip.name, sink);
     feedState(chip.snapshot(), sink);

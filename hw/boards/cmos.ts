@@ -3,6 +3,7 @@
  *
  * The addresses are those of the IBM AT where it had them, and QEMU's where it had none.
  */
+import { ramBelow4G } from "../boot/e820.ts";
 import { TRANSLATION_NONE } from "../disk_geometry.ts";
 
 /** A disk as firmware's CMOS drive tables describe it. */
@@ -53,7 +54,8 @@ const KIB = 1024, MIB = 2 ** 20;
 
 /** Addresses and values, in the order in which they are set. */
 export function cmosContents(options: CmosOptions): [address: number, value: number][] {
-  const { ramSize, bootOrder, disks, mouse, processors } = options;
+  const { bootOrder, disks, mouse, processors } = options;
+  const ramSize = ramBelow4G(options.ramSize), above = options.ramSize - ramSize;
   const contents: [number, number][] = [];
   const put = (address: number, value: number, bytes: number): void => {
     for (let i = 0; i < bytes; i++) contents.push([address + i, (value >>> (8 * i)) & 0xff]);
@@ -63,7 +65,7 @@ export function cmosContents(options: CmosOptions): [address: number, value: num
   put(EXTENDED_MEMORY, extended, 2);
   put(EXTENDED_MEMORY_POST, extended, 2);
   put(MEMORY_ABOVE_16M, Math.min(Math.max(0, ramSize - 16 * MIB) / (64 * KIB), 0xffff), 2);
-  put(MEMORY_ABOVE_4G, 0, 3);
+  put(MEMORY_ABOVE_4G, above / (64 * KIB), 3);
   put(CPUS_BUT_ONE, processors - 1, 1);
   put(EQUIPMENT, EQUIPMENT_FPU | (mouse ? EQUIPMENT_MOUSE : 0), 1);
   const codes = [...bootOrder].map((letter) => BOOT_CODES[letter] ?? 0);

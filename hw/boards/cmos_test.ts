@@ -27,6 +27,8 @@ Deno.test("memory sizes are told in the units of their time", () => {
   assertEquals([cmos(0x17, 2), cmos(0x30, 2)], [0xffff, 0xffff]);
   assertEquals(cmos(0x34, 2), 112 * 16);
   assertEquals(cmos(0x5b, 3), 0);
+  const large = contents({ ramSize: 4096 * MIB });
+  assertEquals([large(0x34, 2), large(0x5b, 3)], [3056 * 16, 1024 * 16]);
   const small = contents({ ramSize: 8 * MIB });
   assertEquals([small(0x17, 2), small(0x30, 2), small(0x34, 2)], [7168, 7168, 0]);
 });

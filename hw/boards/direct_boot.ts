@@ -4,7 +4,7 @@
  */
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import { ACPI_ALIGNMENT, type AcpiTables, linkAcpiTables } from "../acpi/tables.ts";
-import { BIOS_AREA, e820Map, EBDA_BASE } from "../boot/e820.ts";
+import { BIOS_AREA, e820Map, EBDA_BASE, ramBelow4G } from "../boot/e820.ts";
 import { type FlatOptions, planFlat } from "../boot/flat.ts";
 import { isElf64 } from "../boot/elf.ts";
 import { InitrdError } from "../boot/image_error.ts";
@@ -79,7 +79,9 @@ function biosDataArea({ serialPorts, vgaText }: BoardFacts): Uint8Array {
 
 function planKernel(options: KernelOptions, facts: BoardFacts): BootPlan {
   const { kernel: { file, bytes }, commandLine, initrd, modules = [] } = options;
-  const { ramSize, vgaText } = facts;
+  const { vgaText } = facts;
+  // Whatever is loaded goes below 4 GiB.
+  const ramSize = ramBelow4G(facts.ramSize);
   const refuse = (image: NamedImage | MultibootModule | undefined, reason: string): void => {
     if (image !== undefined) throw new InitrdError(image.file, reason, "leave it out");
   };
@@ -88,7 +90,7 @@ function planKernel(options: KernelOptions, facts: BoardFacts): BootPlan {
     refuse(modules[0], "a flat image takes no modules");
     return planFlat({ file, image: bytes, ramSize, ...options.flat });
   }
-  const memoryMap = e820Map(ramSize);
+  const memoryMap = e820Map(facts.ramSize);
   // A bzImage comes first: what looks like a Multiboot header in one is chance.
   if (!isLinux(bytes)) {
     const common = {

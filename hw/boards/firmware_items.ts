@@ -6,7 +6,7 @@ import {
   type AcpiTables,
   TABLE_LOADER_FILE,
 } from "../acpi/tables.ts";
-import { E820_RAM, encodeE820 } from "../boot/e820.ts";
+import { E820_RAM, encodeE820, ramPieces } from "../boot/e820.ts";
 import type { NamedImage } from "../boot/plan.ts";
 import { isDisplayRom } from "../firmware.ts";
 import {
@@ -45,7 +45,10 @@ export function addFirmwareItems(
   fwCfg.addNumber(FW_CFG_MAX_CPUS, 2, processors);
   fwCfg.addNumber(FW_CFG_BOOT_MENU, 2, bootMenu ? 1 : 0);
   fwCfg.addNumber(FW_CFG_IRQ0_OVERRIDE, 4, 1);
-  fwCfg.addFile("etc/e820", encodeE820([{ base: 0, length: ramSize, type: E820_RAM }]));
+  fwCfg.addFile(
+    "etc/e820",
+    encodeE820(ramPieces(ramSize).map((piece) => ({ ...piece, type: E820_RAM }))),
+  );
   fwCfg.addFile(ACPI_TABLES_FILE, acpi.tables);
   fwCfg.addFile(ACPI_RSDP_FILE, acpi.rsdp);
   fwCfg.addFile(TABLE_LOADER_FILE, acpiLoaderScript(acpi));

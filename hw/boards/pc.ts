@@ -10,6 +10,7 @@ import { VirtualClock } from "../../core/machine/clock.ts";
 import { buildAcpiTables } from "../acpi/tables.ts";
 import { AtaDisk } from "../ata_disk.ts";
 import { AtapiCdrom } from "../atapi_cdrom.ts";
+import { ramPieces } from "../boot/e820.ts";
 import {
   type NamedImage,
   RESET_ROM_BASE,
@@ -51,7 +52,7 @@ import { addFlash, type PcFlash, placeFlash } from "./flash.ts";
 import { GatedLine } from "./gated_line.ts";
 import { PcInterrupts, TIMER_INPUT } from "./interrupts.ts";
 import { setUpLegacy } from "./legacy_setup.ts";
-import { createPcMemory, PCI_MEMORY_FIRST, PCI_MEMORY_LAST } from "./pc_memory.ts";
+import { createPcMemory, PCI_MEMORY_LAST, pciMemoryFirst } from "./pc_memory.ts";
 import { TABLE_ROM_BASE, TABLE_ROM_SIZE, tableRom } from "./table_rom.ts";
 import { addIsaDevices, isIsaDevice } from "./extra_devices.ts";
 import { Processors } from "./processors.ts";
@@ -362,7 +363,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     isaBridge: SOUTH_BRIDGE << 16,
     southBridgeSlot: SOUTH_BRIDGE,
     serial: SERIAL_PORTS,
-    pciMemory: { first: PCI_MEMORY_FIRST, last: PCI_MEMORY_LAST },
+    pciMemory: { first: pciMemoryFirst(ramSize), last: PCI_MEMORY_LAST },
     pmBase: PM_BASE,
     smbusBase: SMBUS_BASE,
     sciInterrupt: SCI_INTERRUPT,
@@ -381,7 +382,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   });
   const smbios = buildSmbios({
     processors: processors.count,
-    memory: [{ base: 0, length: ramSize }],
+    memory: ramPieces(ramSize),
   });
   const otherRoms = optionRoms.filter((image) => image !== display?.rom);
   addFirmwareItems(fwCfg, {
@@ -419,7 +420,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     const font = (display?.rom && findFont(display.rom.bytes)) ?? drawFont();
     prepare = () => {
       setUpPci(pci.list(), {
-        pciMemoryFirst: PCI_MEMORY_FIRST,
+        pciMemoryFirst: pciMemoryFirst(ramSize),
         setEdgeLevel: (mask) => {
           pic.elcr.write(0, 1, mask & 0xff);
           pic.elcr.write(1, 1, mask >>> 8);

@@ -1,20 +1,24 @@
 /** The memory of a board `pc`: RAM around the legacy hole, and the shadow RAM in it that the host bridge switches. */
 import { HostMemory } from "../../core/bus/host_memory.ts";
 import { MemoryMap, type MemoryRange } from "../../core/bus/memory_map.ts";
-import { HIGH_MEMORY, LOW_MEMORY_END } from "../boot/e820.ts";
+import { ABOVE_4G, HIGH_MEMORY, LOW_MEMORY_END, ramBelow4G } from "../boot/e820.ts";
 import { PAM_SEGMENTS, SMRAM_WINDOW } from "../i440fx.ts";
 import { MemorySizeError } from "./errors.ts";
 
 const KIB = 1024, MIB = 2 ** 20;
 /** Memory sizes count in what CMOS memory can tell. */
 const GRANULE = 64 * KIB;
-/** Engines address host memory by signed 32-bit offsets. */
-const HOST_LIMIT = 2 ** 31 - 4 * KIB;
+/** What the addresses above 4 GiB that firmware knows of, and one buffer of the host, are made for. */
+const LARGEST = 4096 * MIB;
 /** Shadow RAM lies over whatever else answers in the legacy hole. */
 const SHADOW_PRIORITY = 2;
 
 /** First address above RAM that PCI devices get, as SeaBIOS chooses it on the i440FX. */
-export const PCI_MEMORY_FIRST = 0x80000000;
+export function pciMemoryFirst(ramSize: number): number {
+  const below = ramBelow4G(ramSize);
+  return below <= 0x80000000 ? 0x80000000 : below <= 0xc0000000 ? 0xc0000000 : 0xe0000000;
+}
+
 /** The I/O APIC and the system ROM lie above the PCI devices. */
 export const PCI_MEMORY_LAST = 0xfebfffff;
 
@@ -37,11 +41,10 @@ function inMib(bytes: number): string {
  * @throws {MemorySizeError} when the board cannot have so much or so little
  */
 export function createPcMemory(ramSize: number, reserved: number): PcMemory {
-  const largest = Math.floor((HOST_LIMIT - reserved) / MIB) * MIB;
-  if (!Number.isInteger(ramSize) || ramSize < MIB || ramSize > largest) {
+  if (!Number.isInteger(ramSize) || ramSize < MIB || ramSize > LARGEST) {
     throw new MemorySizeError(
       ramSize,
-      `memory of ${inMib(ramSize)} is out of range: the board takes 1 MiB to ${inMib(largest)}`,
+      `memory of ${inMib(ramSize)} is out of range: the board takes 1 MiB to ${inMib(LARGEST)}`,
     );
   }
   if (ramSize % GRANULE !== 0) {
@@ -53,12 +56,16 @@ export function createPcMemory(ramSize: number, reserved: number): PcMemory {
     );
   }
   const host = new HostMemory(ramSize + reserved);
-  const ram = host.allocate(ramSize);
-  const memory = new MemoryMap(host);
+  const below = ramBelow4G(ramSize), above = ramSize - below;
+  // Engines are fastest in the first 2 GiB of host memory, and operating systems use first what lies above
+  // 4 GiB, so that comes first.
+  const highRam = host.allocateRam(above), ram = host.allocateRam(below);
+  const memory = new MemoryMap(host, ABOVE_4G + above);
   memory.addRam("ram", 0, LOW_MEMORY_END, ram);
-  if (ramSize > HIGH_MEMORY) {
-    memory.addRam("ram-high", HIGH_MEMORY, ramSize - HIGH_MEMORY, ram + HIGH_MEMORY);
+  if (below > HIGH_MEMORY) {
+    memory.addRam("ram-high", HIGH_MEMORY, below - HIGH_MEMORY, ram + HIGH_MEMORY);
   }
+  if (above > 0) memory.addRam("ram-above-4g", ABOVE_4G, above, highRam);
   const pam = PAM_SEGMENTS.map(({ base, size }) =>
     memory.addRam(`pam-${base.toString(16)}`, base, size, ram + base, {
       priority: SHADOW_PRIORITY,
@@ -92,6 +99,7 @@ export function loadBytes(memory: MemoryMap, address: number, bytes: Uint8Array)
     const host = memory.hostOffset(at);
     if (host < 0) throw new RangeError(`there is no memory at 0x${at.toString(16)}`);
     memory.host.bytes.set(bytes.subarray(done, done + length), host);
+    memory.host.touch(host);
     if (memory.codePages[Math.floor(host / PAGE)] !== 0) memory.onCodeWrite(host, length);
     done += length;
   }

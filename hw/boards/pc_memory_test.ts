@@ -16,6 +16,26 @@ Deno.test("RAM lies around the legacy hole", () => {
   }
 });
 
+Deno.test("RAM that would reach the PCI devices goes on above 4 GiB", () => {
+  const GIB = 1024 * MIB;
+  for (const [size, below] of [[3583, 3583], [3584, 3072], [4096, 3072]]) {
+    // ROMs and video memory have room behind the largest RAM too.
+    const { memory } = createPcMemory(size * MIB, 16 * MIB);
+    const ends = [below * MIB, 4 * GIB + (size - below) * MIB];
+    const places = size === below ? [MIB, ends[0] - 4] : [MIB, ends[0] - 4, 4 * GIB, ends[1] - 4];
+    places.forEach((address, i) => memory.write(address, 4, 0x12345678 + i));
+    places.forEach((address, i) => assertEquals(memory.read(address, 4), 0x12345678 + i));
+    for (const end of ends) assertEquals(memory.read(end, 4), 0xffffffff);
+    const { host } = memory;
+    const rom = host.allocate(16 * MIB);
+    memory.addRom("rom", 4 * GIB - 16 * MIB, 16 * MIB, rom);
+    host.setInt32(rom + 16 * MIB - 4, 0x55aa);
+    assertEquals(memory.read(4 * GIB - 4, 4), 0x55aa);
+    const touched = host.touched.subarray(0, rom / 4096).reduce((sum, n) => sum + n, 0);
+    assertEquals(touched, places.length, "pages that were written");
+  }
+});
+
 Deno.test("shadow RAM takes writes and reads apart", () => {
   const { memory, pam } = createPcMemory(2 * MIB, 0);
   pam[0].setAccess(false, true);
@@ -37,8 +57,8 @@ Deno.test("a board of 1 MiB has RAM in the hole and none above it", () => {
 for (
   const [size, message] of [
     [0, "0 MiB is out of range"],
-    [MIB - 65536, "0.9375 MiB is out of range: the board takes 1 MiB to 2047 MiB"],
-    [2048 * MIB, "2048 MiB is out of range"],
+    [MIB - 65536, "0.9375 MiB is out of range: the board takes 1 MiB to 4096 MiB"],
+    [4097 * MIB, "4097 MiB is out of range"],
     [NaN, "NaN bytes is out of range"],
     [-1, "-1 bytes is out of range"],
     [MIB + 1, "1048577 bytes is not a multiple of 64 KiB: give 1114112"],

@@ -307,7 +307,7 @@ const REFUSED: [string, Partial<PcOptions>, new (...args: never[]) => Error, str
   ["neither firmware nor kernel", { kernel: undefined }, BoardError, "give one of them"],
   ["firmware and kernel", { firmware: BIOS, kernel: FLAT }, BoardError, "give one of them"],
   ["too little memory", { memory: 65536 }, MemorySizeError, "0.0625 MiB is out of range"],
-  ["too much memory", { memory: 4096 * MIB }, MemorySizeError, "4096 MiB is out of range"],
+  ["too much memory", { memory: 4097 * MIB }, MemorySizeError, "4097 MiB is out of range"],
   ["firmware of a wrong size", { firmware: { file: "b", bytes } }, FirmwareError, "100 bytes"],
   [
     "an option ROM that is none",

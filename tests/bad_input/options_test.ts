@@ -77,7 +77,7 @@ function option(
 refusalTest("A memory size out of range is refused", [
   option("none", { memory: 0 }, ["-m", "0"], "memory of 0 MiB is out of range", "1 MiB to"),
   option("too little", { memory: "64K" }, ["-m", "64K"], "memory of 0.0625 MiB is out of range"),
-  option("too much", { memory: "4G" }, ["-m", "4G"], "memory of 4096 MiB is out of range"),
+  option("too much", { memory: "5G" }, ["-m", "5G"], "memory of 5120 MiB is out of range"),
   option("absurdly much", { memory: 2 ** 53 }, undefined, "is out of range"),
   option("not whole pages", { memory: 1048577 }, undefined, "not a multiple of 64 KiB"),
   option("negative", { memory: -1 }, undefined, "memory of -1 bytes is out of range"),

@@ -23,6 +23,8 @@ export const A_CODE = 0x9b, A_DATA = 0x93, A_READ_ONLY = 0x91, A_DOWN = 0x97;
 export const P = 1, RW = 2, US = 4, ACCESSED = 0x20, DIRTY = 0x40, LARGE = 0x80, GLOBAL = 0x100;
 
 const MEMORY = 0x800000;
+/** What {@linkcode Bed.addHigh} puts from 4 GiB on. */
+const HIGH_MEMORY = 0x10000;
 const WITH_ERROR: readonly number[] = [
   S.DOUBLE_FAULT,
   S.TS,
@@ -59,7 +61,7 @@ export interface SegmentOptions {
 
 /** A processor, its memory, and where it stopped. */
 export class Bed {
-  readonly memory = new MemoryMap(new HostMemory(MEMORY));
+  readonly memory = new MemoryMap(new HostMemory(MEMORY + HIGH_MEMORY));
   readonly ports = new PortMap();
   readonly cpu: Interpreter;
   readonly R: Int32Array;
@@ -78,6 +80,12 @@ export class Bed {
     for (let v = 0; v < 0x100; v++) this.put(HANDLERS + 8 * v, [0xf4, 0xeb, 0xfd]);
     this.R[S.EFLAGS] = 2;
     this.R[S.RIP] = CODE;
+  }
+
+  /** Adds 64 KiB of RAM from 4 GiB on. */
+  addHigh(): this {
+    this.memory.addRam("high", 2 ** 32, HIGH_MEMORY, this.memory.host.allocate(HIGH_MEMORY));
+    return this;
   }
 
   put(address: number, bytes: readonly number[]): void {
