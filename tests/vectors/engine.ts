@@ -85,14 +85,15 @@ export class VectorMachine {
   constructor(make: MakeCpu, model = "max") {
     const host = new HostMemory(0x900000);
     this.memory = new MemoryMap(host);
-    this.memory.addRam("ram", 0, 0x800000, host.allocate(0x800000));
-    this.memory.addRom("reset", RESET_PAGE, 0x1000, host.allocate(0x1000));
-    const rom = host.allocated - 0x1000;
+    const ram = host.allocate(0x800000);
+    this.memory.addRam("ram", 0, 0x800000, ram);
+    const rom = host.allocate(0x1000);
+    this.memory.addRom("reset", RESET_PAGE, 0x1000, rom);
     host.bytes.set(RESET_CODE, rom);
     // JMP rel16 from FFF3 to F000.
     host.bytes.set([0xe9, 0x0d, 0xf0], rom + 0xff0);
     host.bytes.set([0xff, 0x07, GDT & 0xff, (GDT >> 8) & 0xff, GDT >> 16, 0], rom + 0x100);
-    this.arena = new Int32Array(host.buffer, ARENA, ARENA_SIZE / 4);
+    this.arena = new Int32Array(host.buffer, ram + ARENA, ARENA_SIZE / 4);
     this.build();
     const clock = new VirtualClock();
     const ports = {
