@@ -125,6 +125,9 @@ function put(board: Board, snapshot: MachineSnapshot): void {
   // The processor comes first: it counts the instructions that the chips' deadlines are made of.
   cpu.restore(snapshot.cpu);
   board.chips.forEach((chip, i) => chip.restore(snapshot.chips[i].state));
+  // And once more: a line that a chip moved on the way may have been an NMI by what the interrupt
+  // controllers were told before.
+  cpu.restore(snapshot.cpu);
 }
 
 type Sink = (bytes: Uint8Array | string) => void;

@@ -457,9 +457,9 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     mouse,
     reset(): void {
       // The processor comes first: the chips then drive its pins. A chip's line that moves on the way must
-      // find the I/O APIC masked.
+      // find the interrupt controllers masked.
       processor.reset();
-      interrupts.ioapic.reset();
+      for (const chip of interrupts.chips) chip.reset();
       for (const chip of chips) chip.reset();
       prepare();
     },

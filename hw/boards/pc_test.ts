@@ -3,6 +3,7 @@ import { BlockError } from "../../core/block/block_device.ts";
 import { MemoryDevice } from "../../core/block/memory_device.ts";
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import { PortMap } from "../../core/bus/port_map.ts";
+import type { State } from "../../core/chip.ts";
 import type { MachineControls } from "../../core/machine/board.ts";
 import { hashState, putSnapshot, takeSnapshot } from "../../core/machine/state_image.ts";
 import { ScriptedCpu } from "../../core/machine/testing.ts";
@@ -31,6 +32,11 @@ class WatchedCpu extends ScriptedCpu {
   }
   override init(): void {
     this.inits++;
+  }
+  override restore(state: State): void {
+    super.restore(state);
+    // A snapshot has no request that is still to be served.
+    this.nmis = 0;
   }
 }
 
@@ -377,4 +383,30 @@ Deno.test("a kernel without firmware finds SMBIOS and MP tables in the segment F
   const mp = view.getUint32(find("_MP_") + 4, true) - 0xf0000;
   assertEquals(String.fromCharCode(...segment.subarray(mp, mp + 4)), "PCMP");
   assertEquals([0, 1, 2].map((i) => segment[mp + 44 + 20 * i + 1]), [0, 1, 2]);
+});
+
+Deno.test("lines that move while a snapshot is put back interrupt nobody", async () => {
+  const devices = ["pc-testdev"];
+  const source = await bench({ devices });
+  source.write(0x2005, 1);
+  const snapshot = takeSnapshot(source.board);
+  const { board, cpu, write } = await bench({ devices });
+  // Input 5 of the I/O APIC gives an NMI at every edge.
+  board.memory.write(0xfec00000, 4, 0x10 + 2 * 5);
+  board.memory.write(0xfec00010, 4, 0x400);
+  write(0x2005, 1);
+  write(0x2005, 0);
+  assertEquals(cpu.nmis, 1);
+  putSnapshot(board, snapshot);
+  assertEquals(cpu.nmis, 0);
+});
+
+Deno.test("lines that move during a reset interrupt nobody", async () => {
+  const { board, cpu, write } = await bench({ devices: ["pc-testdev"] });
+  write(0x2005, 1);
+  // Input 5 of the I/O APIC gives an NMI when its line falls, as it does in a reset of the device.
+  board.memory.write(0xfec00000, 4, 0x10 + 2 * 5);
+  board.memory.write(0xfec00010, 4, 0x2400);
+  board.reset();
+  assertEquals(cpu.nmis, 0);
 });
