@@ -294,6 +294,11 @@ export class I8259 implements Chip {
     return this.intrLevel;
   }
 
+  /** Whether the masks hold back every request: the slave's go through the master. */
+  get closed(): boolean {
+    return this.masterPic.state.imr === 0xff;
+  }
+
   /** The processor's interrupt acknowledge cycle; answers the vector. */
   acknowledge(): number {
     const ir = this.masterPic.pending();

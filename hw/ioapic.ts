@@ -79,6 +79,11 @@ export class IoApic implements Chip, EoiListener {
     },
   };
 
+  /** Whether every redirection entry is masked. */
+  get closed(): boolean {
+    return this.state.low.every((low) => (low & INTERRUPT_MASK) !== 0);
+  }
+
   constructor(private readonly wires: IoApicWires) {}
 
   /** Drives an input: 0 to 23. */

@@ -220,7 +220,7 @@ export class LocalApic implements Chip, LocalApicPort, ApicReceiver {
   }
 
   /** The software enable of the spurious-interrupt vector register. */
-  private get enabled(): boolean {
+  get enabled(): boolean {
     return this.present && (this.state.svr & SVR_ENABLE) !== 0;
   }
 

@@ -228,3 +228,20 @@ Deno.test("a kernel's jump to F000:FFF0 resets a machine without firmware", asyn
   await using vm = await Machine.create({ kernel, flat: {}, noReboot: true });
   assertEquals((await vm.exited).kind, "reset");
 });
+
+Deno.test("a processor that halts with all interrupts masked will never wake, and is reported", async () => {
+  // mov al, 0xff; out 0x21, al; sti; hlt; jmp hlt
+  const masked = [0xb0, 0xff, 0xe6, 0x21, 0xfb, 0xf4, 0xeb, 0xfd];
+  await using vm = await Machine.create({ kernel: new Uint8Array(masked), flat, memory: "2M" });
+  const exit = await vm.exited;
+  assert(exit.kind === "dead-halt" && exit.reason === "HLT with all interrupts masked", exit.kind);
+  // mov ebx, 0xfee000f0; mov dword [ebx], 0x1ff: an enabled local APIC might bring one.
+  const enable = [0xbb, 0xf0, 0x00, 0xe0, 0xfe, 0xc7, 0x03, 0xff, 0x01, 0x00, 0x00];
+  await using other = await Machine.create({
+    kernel: new Uint8Array([...enable, ...masked]),
+    flat: { mode: "protected", address: 0x7c00 },
+    memory: "2M",
+  });
+  await other.run({ for: "100ms" });
+  assertEquals(boardOf(other).cpu.activity, "halted");
+});

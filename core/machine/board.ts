@@ -70,6 +70,8 @@ export interface Board {
   readonly serial: readonly SerialEndpoint[];
   readonly display?: Display;
   readonly keyboard?: KeySink;
+  /** Whether nothing could interrupt a processor that halts, since all is masked. Default: something could. */
+  interruptsMasked?(): boolean;
   /** A hardware reset of everything, as by the reset line: processor, chips, the firmware's or loader's entry state. */
   reset(): void;
   /** Closes what the board holds open on the host: drive files. Called once. */

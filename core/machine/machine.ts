@@ -116,6 +116,7 @@ export class BoardMachine implements AsyncDisposable {
       cpu,
       clock,
       reset: () => board.reset(),
+      interruptsMasked: () => board.interruptsMasked?.() ?? false,
       latch,
       report: () => this.report(),
     }, {

@@ -140,6 +140,8 @@ export interface RunLoopParts {
   clock: VirtualClock;
   /** A hardware reset of the whole board. */
   reset: () => void;
+  /** Whether nothing could interrupt a processor that halts. Default: something could. */
+  interruptsMasked?: () => boolean;
   latch: ControlLatch;
   /** Describes the machine as it is now. */
   report: () => Promise<MachineReport>;
@@ -505,6 +507,10 @@ export class RunLoop {
     const { clock, cpu, latch } = this;
     if (!cpu.interruptsEnabled) {
       latch.cause ??= { kind: "dead-halt", reason: "HLT with interrupts disabled" };
+      return undefined;
+    }
+    if (this.parts.interruptsMasked?.() === true) {
+      latch.cause ??= { kind: "dead-halt", reason: "HLT with all interrupts masked" };
       return undefined;
     }
     const { deadline } = this.horizon();

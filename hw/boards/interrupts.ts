@@ -129,6 +129,14 @@ export class PcInterrupts {
     }
   }
 
+  /**
+   * Whether no interrupt can reach a processor before one of them executes something: the 8259s and the I/O
+   * APIC have everything masked, and the local APICs are disabled by software.
+   */
+  get closed(): boolean {
+    return this.pic.closed && this.ioapic.closed && this.local.every(({ enabled }) => !enabled);
+  }
+
   /** The chips in the order of snapshots. */
   get chips(): Chip[] {
     return [this.pic, this.ioapic, ...this.local];

@@ -463,6 +463,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
       for (const chip of chips) chip.reset();
       prepare();
     },
+    interruptsMasked: () => interrupts.closed,
     nmi(): void {
       if (!rtc.nmiMasked) interrupts.nmi();
     },
