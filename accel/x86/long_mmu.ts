@@ -64,6 +64,8 @@ export class LongMmu {
   private rights = 0;
   private noExecute = false;
   private global = false;
+  /** The first level whose entries may map a page: the second with 1 GiB pages. */
+  private readonly largestLevel: number;
   private size = 0x1000;
   private dirty = true;
 
@@ -71,6 +73,7 @@ export class LongMmu {
     this.memory = cpu.bus.memory;
     this.R = cpu.R;
     this.host = this.memory.host;
+    this.largestLevel = cpu.model.features.has("pdpe1gb") ? 1 : 2;
     const { onRemap } = this.memory;
     this.memory.onRemap = () => {
       onRemap();
@@ -193,7 +196,7 @@ export class LongMmu {
       const entryHigh = this.readEntry(at + 4);
       const large = level > 0 && level < 3 && (entry & PS) !== 0;
       const reserved = (entryHigh & RESERVED_HIGH) !== 0 || (!nxe && entryHigh < 0) ||
-        (level === 0 && (entry & PS) !== 0) ||
+        (level < this.largestLevel && (entry & PS) !== 0) ||
         (large && (entry & (level === 1 ? 0x3fffe000 : 0x1fe000)) !== 0);
       if (reserved) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
       rights &= entry;

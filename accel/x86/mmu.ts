@@ -85,7 +85,8 @@ export class Mmu {
     this.high = this.host.highView;
     const long = cpu.model.features.has("lm");
     this.reservedHigh = long ? ~0xff : ~0xf;
-    this.largeHigh = long ? 0x1fe000 : 0x1e000;
+    const pse36 = cpu.model.features.has("pse36");
+    this.largeHigh = pse36 ? (long ? 0x1fe000 : 0x1e000) : 0;
     this.addressHigh = long ? 0xff : 0xf;
     const { onRemap } = this.memory;
     this.memory.onRemap = () => {
@@ -269,8 +270,11 @@ export class Mmu {
     const pde = this.readEntry(pdeAt);
     if ((pde & P) === 0) this.pageFault(linear, code);
     if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
-      // PSE-36: bits 16:13 give physical bits 35:32 (20:13 give 39:32 with long mode), bit 21 is reserved.
-      if ((pde & (1 << 21)) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      // PSE-36: bits 16:13 give physical bits 35:32 (20:13 give 39:32 with long mode); what is left of 21:13
+      // is reserved (SDM vol. 3, table 4-4).
+      if ((pde & 0x3fe000 & ~this.largeHigh) !== 0) {
+        this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      }
       if (!this.allowed(pde, write, user, fetch)) this.pageFault(linear, code | PF_PRESENT);
       this.markEntry(pdeAt, pde, write ? A | D : A);
       this.note(pde, pde, write);
