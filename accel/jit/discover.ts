@@ -40,10 +40,10 @@ export interface Discovery {
 export interface Limits {
   /** Most instructions of a region. */
   instructions: number;
-  /** Whether code at an offset is known to be executed; what is not is left to the interpreter. */
-  executed: (offset: number) => boolean;
-  /** Whether a region begins at an offset already: it is gone to, not copied. */
-  taken: (offset: number) => boolean;
+  /** Whether code at an offset is known to the interpreter; what is not is left to it. */
+  known: (offset: number) => boolean;
+  /** Which ways of the conditional jump at an offset are known to be gone: to its target, to the next instruction. */
+  ways: (offset: number, target: number, next: number) => [boolean, boolean];
 }
 
 const CONDITIONAL = /^(j(?!mp)|loop)/;
@@ -72,20 +72,20 @@ export function translatable(insn: Insn, meaning: (insn: Insn) => boolean): bool
 }
 
 /**
- * Follows the code from `start` on.
+ * Follows the code from `starts` on.
  *
  * @param bytes the page, starting at `base`
  */
 export function discover(
   decoder: Decoder,
   code: { bytes: Uint8Array; base: number; bits: 32 | 64; protectedMode: boolean },
-  start: number,
+  starts: readonly number[],
   limits: Limits,
   meaning: (insn: Insn) => boolean,
 ): Discovery {
   const decoded = new Map<number, Placed | undefined>();
-  const leaders = new Set<number>([start]), resumes = new Set<number>();
-  const work = [start], visited = new Set<number>();
+  const leaders = new Set<number>(starts), resumes = new Set<number>();
+  const work = [...starts], visited = new Set<number>();
   let left = limits.instructions;
   const at = (offset: number): Placed | undefined => {
     if (decoded.has(offset)) return decoded.get(offset);
@@ -112,7 +112,7 @@ export function discover(
   };
   const wanted = (offset: number) =>
     offset >= 0 && offset < 0x1000 &&
-    (leaders.has(offset) || (limits.executed(offset) && !limits.taken(offset)));
+    (leaders.has(offset) || limits.known(offset));
   const lead = (offset: number) => {
     if (!wanted(offset) || leaders.has(offset)) return;
     leaders.add(offset);
@@ -135,8 +135,9 @@ export function discover(
       }
       const { insn } = placed, next = offset + insn.length, { semantic } = insn.form.row;
       if (CONDITIONAL.test(semantic)) {
-        lead(next + insn.immediate);
-        lead(next);
+        const target = next + insn.immediate, [taken, passed] = limits.ways(offset, target, next);
+        if (taken) lead(target);
+        if (passed) lead(next);
         break;
       }
       if (semantic === "jmp") {
@@ -157,7 +158,6 @@ export function discover(
       if (semantic === "jmp_near" || semantic === "ret") break;
       offset = next;
       if (leaders.has(offset)) break;
-      if (offset < 0x1000 && limits.taken(offset)) break;
     }
   }
   const blocks = new Map<number, Block>();

@@ -41,10 +41,10 @@ const MOST_ENTRIES = 24;
 /** Writes the regions's function. */
 export function writeRegion(
   discovery: Discovery,
-  start: number,
+  starts: readonly number[],
   context: RegionContext,
 ): RegionText {
-  return new Writer(discovery, start, context).write();
+  return new Writer(discovery, starts, context).write();
 }
 
 class Writer {
@@ -61,7 +61,7 @@ class Writer {
 
   constructor(
     private readonly discovery: Discovery,
-    private readonly start: number,
+    private readonly starts: readonly number[],
     private readonly context: RegionContext,
   ) {
     this.e = new Emitter(context.long);
@@ -79,8 +79,8 @@ class Writer {
         if (!this.returns.includes(ending.back)) this.returns.push(ending.back);
       }
     }
-    this.entries = [this.start];
-    for (const offset of discovery.resumes) {
+    this.entries = [];
+    for (const offset of [...this.starts, ...discovery.resumes]) {
       if (this.entries.length < MOST_ENTRIES && !this.entries.includes(offset)) {
         this.entries.push(offset);
       }

@@ -11,6 +11,8 @@ export interface Region {
   readonly make: (...scope: unknown[]) => RegionFunction;
   /** Host page number of its code, and the span of offsets that it was made from. */
   readonly host: number;
+  /** Its code page number in the code cache. */
+  readonly page: number;
   readonly from: number;
   readonly to: number;
   readonly instructions: number;
@@ -28,6 +30,8 @@ export class RegionStore {
   /** By record: heat; whether it was seen executed; region and entry; the copy of the record that a region's stands for. */
   readonly heat: Uint16Array;
   readonly seen: Uint8Array;
+  /** By record: the look that counted it last. */
+  readonly looked: Uint8Array;
   readonly entryOf: Int32Array;
   readonly shadows: Int32Array;
   /** Regions that exist, and the length of their texts. */
@@ -40,12 +44,14 @@ export class RegionStore {
   private readonly list: (Region | undefined)[] = [];
   private readonly members: (RegionFunction | undefined)[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
+  private readonly generations = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
 
   constructor(private readonly code: CodeCache) {
     const records = code.records.length / RECORD;
     this.heat = new Uint16Array(records);
     this.seen = new Uint8Array(records);
+    this.looked = new Uint8Array(records);
     this.entryOf = new Int32Array(records);
     this.shadows = new Int32Array(records);
     code.onChange = (host, from, to) => this.changed(host, from, to);
@@ -60,6 +66,27 @@ export class RegionStore {
   /** The region with a number. */
   at(id: number): Region {
     return this.list[id]!;
+  }
+
+  /** The regions of a code page. */
+  mates(page: number): Region[] {
+    return [...this.ofPage(page)].map((id) => this.at(id));
+  }
+
+  private ofPage(page: number): number[] {
+    const host = this.code.owners[page] % this.code.hostPages;
+    return [...this.byPage.get(host) ?? []].filter((id) => this.at(id).page === page);
+  }
+
+  /** How often the regions of a code page were made anew. */
+  generation(page: number): number {
+    return this.generations.get(page) ?? 0;
+  }
+
+  /** Gives up the regions of a code page for one that takes their place. */
+  replace(page: number): void {
+    for (const id of this.ofPage(page)) this.remove(id);
+    this.generations.set(page, Math.min(8, this.generation(page) + 1));
   }
 
   /** How often regions of a host page were given up. */
@@ -127,6 +154,7 @@ export class RegionStore {
     this.heat.fill(0);
     this.seen.fill(0);
     this.byPage.clear();
+    this.generations.clear();
     this.list.length = 0;
     for (const functions of this.members) functions.length = 0;
     this.regions = this.bytes = 0;

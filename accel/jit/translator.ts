@@ -16,6 +16,7 @@ import { Interpreter } from "../interp/interpreter.ts";
 import { emitMeaning } from "../interp/operations.ts";
 import {
   CS_CHECK,
+  F_LINK,
   F_PLACE,
   LOOKUP_PLACE,
   MODE_BASE,
@@ -44,9 +45,13 @@ export interface JitOptions {
 /** Instructions between two looks at what is hot. */
 const SAMPLE = 16_384;
 /** Looks that must have found a place before it is compiled. */
-const HOT = 12;
+const HOT = 8;
 /** Most guest instructions of a region. */
-const MOST_INSTRUCTIONS = 256;
+const MOST_INSTRUCTIONS = 600;
+/** Regions of a page that has no more instructions than this become one. */
+const MOST_MERGED = 500;
+/** Most guest instructions of a region in a page that has more. */
+const MOST_APART = 120;
 /** No straight run of records is longer than this many words. */
 const LONGEST_RUN = 64 * RECORD;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
@@ -63,6 +68,8 @@ export class Translator extends Interpreter {
   private readonly why = new Int32Array(1);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private entered = 0;
+  /** Looks at what is hot, modulo a little. */
+  private looks = 0;
 
   /** @param options how it decides; `peer` is another processor of the same board, which decides for both */
   constructor(bus: CpuBus, model: CpuModel, options: JitOptions & { peer?: Translator } = {}) {
@@ -159,7 +166,8 @@ export class Translator extends Interpreter {
   // What is hot.
 
   protected override afterStretch(): void {
-    const { R, branches, store: { heat, seen } } = this, C = this.code.records;
+    const { R, branches, store: { heat, seen, looked } } = this, C = this.code.records;
+    const look = ++this.looks & 0xff;
     let at = R[RING_AT], end = 0;
     for (let n = 0; n < RING_SIZE - 1; n++, at--) {
       const entry = branches[at & (RING_SIZE - 1)];
@@ -177,7 +185,10 @@ export class Translator extends Interpreter {
       }
       for (let p = start; p <= last; p += RECORD) seen[p >> 3] = 1;
       if (C[start + OP] === OP_REGION || heat[start >> 3] === NEVER) continue;
-      if (++heat[start >> 3] >= HOT) this.compile(start);
+      if (looked[start >> 3] === look) continue;
+      looked[start >> 3] = look;
+      const warmth = ++heat[start >> 3];
+      if (warmth % HOT === 0) this.consider(start, warmth / HOT);
     }
   }
 
@@ -204,6 +215,13 @@ export class Translator extends Interpreter {
 
   // Compilation.
 
+  /** Compiles what begins at `p`, unless its page was compiled so recently that more should be known first. */
+  private consider(p: number, warmth: number): void {
+    const origin = this.origin(p);
+    if (origin !== undefined && warmth < 2 ** this.store.generation(origin.page)) return;
+    this.compile(p);
+  }
+
   /** Compiles the region that begins at the record at `p`. */
   private compile(p: number): void {
     const { code, store } = this, C = code.records;
@@ -215,6 +233,16 @@ export class Translator extends Interpreter {
     if (store.changes(host) > MOST_INVALIDATIONS) return;
     const start = C[p + F_PLACE] & 0xfff;
     const known = (offset: number) => code.places[(page << 12) | offset];
+    const seen = (offset: number) => offset < 0x1000 && store.seen[known(offset) >> 3] !== 0;
+    const linked = (at: number) =>
+      at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
+    // What the page has already becomes part of the new region, as long as that does not grow too large.
+    const mates = this.eager ? [] : store.mates(page);
+    const merge = mates.reduce((n, { instructions }) => n + instructions, 0) < MOST_MERGED;
+    const starts = [start];
+    if (merge) {
+      for (const { places } of mates) for (const at of places) starts.push(C[at + F_PLACE] & 0xfff);
+    }
     const discovery = discover(
       code.decoder,
       {
@@ -223,12 +251,16 @@ export class Translator extends Interpreter {
         bits: 32,
         protectedMode: (mode & MODE_PROTECTED) !== 0,
       },
-      start,
+      starts,
       {
-        instructions: MOST_INSTRUCTIONS,
-        executed: (offset) =>
-          this.eager || (known(offset) !== 0 && store.seen[known(offset) >> 3] !== 0),
-        taken: (offset) => known(offset) !== 0 && C[known(offset) + OP] === OP_REGION,
+        instructions: merge ? MOST_INSTRUCTIONS : MOST_APART,
+        known: (offset) => this.eager || seen(offset),
+        ways: (offset, target, next) => {
+          if (this.eager) return [true, true];
+          const jump = known(offset), taken = target >= 0 && target < 0x1000 ? known(target) : 0;
+          // A jump that was taken within its page knows where it leads.
+          return [taken !== 0 && (seen(target) || linked(jump)), seen(next)];
+        },
       },
       hasMeaning,
     );
@@ -236,7 +268,7 @@ export class Translator extends Interpreter {
     const markers = code.allocate(8 * MOST_INSTRUCTIONS);
     if (markers === 0) return;
     let marked = 0;
-    const text = writeRegion(discovery, start, {
+    const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
       long: false,
       meaning: emitMeaning,
       marker: (offset, next) => {
@@ -262,7 +294,8 @@ export class Translator extends Interpreter {
     // Room ran out and everything was forgotten: what is still hot will be found again.
     if (code.flushes !== flushes) return;
     const { instructions } = text, size = text.body.length;
-    const id = store.add({ make, host, from, to, instructions, size, places: [] }, entries);
+    if (merge) store.replace(page);
+    const id = store.add({ make, host, page, from, to, instructions, size, places: [] }, entries);
     this.trace?.(
       `region ${id} at host page ${host.toString(16)}+${start.toString(16)}: ` +
         `${text.instructions} instructions, ${text.blocks} blocks\n${text.body}\n`,
