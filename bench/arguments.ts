@@ -1,6 +1,8 @@
 /** The command line of the benchmarks. */
+import type { Engine } from "../mod.ts";
 import { didYouMean } from "../core/text.ts";
 
+const ENGINES = ["interp", "jit"] as const;
 const WHAT = ["boot", "amd64", "micro"] as const;
 
 /** What to measure. */
@@ -8,6 +10,8 @@ export interface BenchArguments {
   what: (typeof WHAT)[number];
   runs: number;
   small: boolean;
+  /** compy's engine; its default when there is none. */
+  accel?: Engine;
   /** Micro-benchmarks to run; all when there are none. */
   names: string[];
   help: boolean;
@@ -25,13 +29,17 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments {
     const arg = args[i];
     if (arg === "--help" || arg === "-h") result.help = true;
     else if (arg === "--small") result.small = true;
-    else if (arg === "--runs") {
+    else if (arg === "--accel") {
+      const engine = ENGINES.find((name) => name === args[++i]);
+      if (engine === undefined) throw new Error(`--accel needs one of ${ENGINES.join(", ")}`);
+      result.accel = engine;
+    } else if (arg === "--runs") {
       result.runs = Number(args[++i]);
       if (!Number.isInteger(result.runs) || result.runs < 1) {
         throw new Error("--runs needs a whole number, at least 1");
       }
     } else if (arg.startsWith("-")) {
-      const near = didYouMean(arg, ["--runs", "--small", "--help"]);
+      const near = didYouMean(arg, ["--runs", "--small", "--accel", "--help"]);
       throw new Error(`unknown option ${arg}${near}`);
     } else words.push(arg);
   }

@@ -2,6 +2,7 @@
 import { fromFileUrl } from "@std/path";
 import { seabios } from "../scripts/guests/guests.ts";
 import { linuxGuest, READY } from "../scripts/guests/initramfs.ts";
+import type { Engine } from "../mod.ts";
 import { median, saveResult } from "./results.ts";
 
 const APPEND = "console=ttyS0";
@@ -57,14 +58,14 @@ async function compare(
 }
 
 /** Debian's kernel for 32-bit PCs, in compy and in v86. */
-export async function benchBoot(runs: number): Promise<void> {
+export async function benchBoot(runs: number, accel: Engine = "interp"): Promise<void> {
   const { kernel, initrd, release } = await linuxGuest();
   const { bios, vgaBios } = await seabios();
   const args = [kernel, initrd, bios, vgaBios, APPEND, String(MEMORY_MIB), READY];
   console.log(`Linux ${release}, ${MEMORY_MIB} MiB, "${APPEND}", until "${READY}"`);
   await compare({ name: "boot", release }, runs, "v86", {
     v86: { program: "./v86_boot.ts", args },
-    compy: { program: "./compy_boot.ts", args },
+    compy: { program: "./compy_boot.ts", args: [...args, "max", accel] },
   });
 }
 
@@ -81,7 +82,7 @@ async function qemuVersion(): Promise<string> {
 }
 
 /** Debian's 64-bit kernel, in compy and in QEMU's translator with the processor of the same name. */
-export async function benchAmd64(runs: number): Promise<void> {
+export async function benchAmd64(runs: number, accel: Engine = "interp"): Promise<void> {
   const version = await qemuVersion();
   const { kernel, initrd, release } = await linuxGuest({ arch: "amd64" });
   const cpu = "qemu64", memory = String(MEMORY_MIB);
@@ -90,7 +91,7 @@ export async function benchAmd64(runs: number): Promise<void> {
     qemu: { program: "./qemu_boot.ts", args: [kernel, initrd, cpu, APPEND, memory, READY] },
     compy: {
       program: "./compy_boot.ts",
-      args: [kernel, initrd, "", "", APPEND, memory, READY, cpu],
+      args: [kernel, initrd, "", "", APPEND, memory, READY, cpu, accel],
     },
   });
 }

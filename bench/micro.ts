@@ -1,13 +1,15 @@
 /** The micro-benchmarks in compy. */
 import { fromFileUrl, join } from "@std/path";
 import { didYouMean } from "../core/text.ts";
-import { Machine } from "../mod.ts";
+import { type Engine, Machine } from "../mod.ts";
 import { median, saveResult } from "./results.ts";
 
 /** What to run, and how large. */
 export interface MicroOptions {
-  /** Kernels to run; all when there are none. */
+  /** Kernels to run, as in `alu.32`, or `alu` for both widths; all when there are none. */
   names?: readonly string[];
+  /** The engine; the machine's default when there is none. */
+  accel?: Engine;
   /** A tenth of the full size. */
   small?: boolean;
 }
@@ -37,10 +39,15 @@ async function expectedChecksums(small: boolean): Promise<Expected> {
  *
  * @throws {Error} when it computes something else than it should
  */
-export async function runMicro(name: string, small: boolean): Promise<MicroRun> {
-  const expected = (await expectedChecksums(small))[name];
+export async function runMicro(
+  file: string,
+  small: boolean,
+  accel?: Engine,
+): Promise<MicroRun> {
+  const expected = (await expectedChecksums(small))[file], [name] = file.split(".");
   await using vm = await Machine.create({
-    kernel: join(directory(small), `${name}.32.elf`),
+    kernel: join(directory(small), `${file}.elf`),
+    accel,
     memory: "64M",
     devices: ["isa-debug-exit,iobase=0xf4,iosize=4"],
     limits: { within: "none" },
@@ -69,20 +76,21 @@ export async function runMicro(name: string, small: boolean): Promise<MicroRun> 
 export async function benchMicro(runs: number, options: MicroOptions = {}): Promise<void> {
   const { small = false } = options;
   const all = Object.keys(await expectedChecksums(small));
-  const names = options.names?.length ? options.names : all;
-  for (const name of names) {
-    if (all.includes(name)) continue;
+  const asked = options.names?.length ? options.names : all;
+  const names = asked.flatMap((name) => {
+    const found = all.filter((one) => one === name || one.startsWith(`${name}.`));
+    if (found.length > 0) return found;
     throw new Error(
       `there is no kernel "${name}"${didYouMean(name, all)}; there is ${all.join(", ")}`,
     );
-  }
+  });
   const results: Record<string, MicroRun[]> = {};
   const failures: string[] = [];
   console.log("kernel      median s       MIPS  runs");
   for (const name of names) {
     const done: MicroRun[] = results[name] = [];
     try {
-      for (let run = 0; run < runs; run++) done.push(await runMicro(name, small));
+      for (let run = 0; run < runs; run++) done.push(await runMicro(name, small, options.accel));
     } catch (error) {
       console.log(`${name.padEnd(10)} FAILED`);
       failures.push(`${name}: ${(error as Error).message}`);
@@ -97,5 +105,5 @@ export async function benchMicro(runs: number, options: MicroOptions = {}): Prom
     );
   }
   if (failures.length > 0) throw new Error(failures.join("\n"));
-  console.log(`written to ${await saveResult("micro", { small, results })}`);
+  console.log(`written to ${await saveResult("micro", { small, accel: options.accel, results })}`);
 }

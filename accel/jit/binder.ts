@@ -459,6 +459,17 @@ export class JitBinder extends Binder {
     this.emit(`R[${S.INSN_EA}]=${linear};`);
   }
 
+  /** Tells a helper the high half of operand `i`, which lies at a place in host memory or in a register. */
+  protected noteHigh(_i: number, _at: Expr | undefined): void {}
+
+  /** Tells a helper the high half of an offset. */
+  protected noteOffset(_i: number, _offset: Expr): void {}
+
+  /** Emits storing what a helper returned for a memory operand. */
+  protected storeResult(width: Width, at: Expr): void {
+    this.set(width, at, "result");
+  }
+
   protected takeResult(i: number): void {
     this.setRegister(i, "result");
   }
@@ -484,8 +495,9 @@ export class JitBinder extends Binder {
         this.noteAddress(linear);
         if (kind === "E" || kind === "O") {
           const width = bytes * 8 as Width;
-          args.push(reads ? this.let(this.get(width, at)) : "0");
-          if (writes) after.push(() => this.set(width, at, "result"));
+          args.push(reads ? this.let(this.get(width === 64 ? 32 : width, at)) : "0");
+          if (reads) this.noteHigh(i, at);
+          if (writes) after.push(() => this.storeResult(width, at));
         } else {
           args.push(`${S.SCRATCH}`);
           if (reads) {
@@ -516,7 +528,11 @@ export class JitBinder extends Binder {
           }
         }
       } else if (kind === "M") {
-        if (this.variant.memory) args.push(this.let(this.offset(i)));
+        if (this.variant.memory) {
+          const offset = this.offset(i);
+          args.push(this.variant.long ? offset : this.let(offset));
+          this.noteOffset(i, offset);
+        }
       } else if (kind === "I" || kind === "J") args.push(this.immediate(i));
       else if (kind === "one") args.push("1");
       else if ("VWUPQN".includes(kind)) args.push(`${this.wordsOf(operand)}`);
@@ -524,6 +540,7 @@ export class JitBinder extends Binder {
       else if (kind === "ST") args.push(`${insn.rm & 7}`);
       else {
         args.push(reads ? this.let(this.register(i)) : "0");
+        if (reads) this.noteHigh(i, undefined);
         if (writes) after.push(() => this.takeResult(i));
       }
     });

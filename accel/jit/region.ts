@@ -3,8 +3,8 @@ import type { Binder } from "../x86/binder.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { TLB_WRITE } from "../x86/mmu.ts";
 import * as S from "../x86/state.ts";
-import { CURRENT, PAGE_IP, PLACE_END, TLB_BASE } from "../interp/record.ts";
-import { JitBinder } from "./binder.ts";
+import { CURRENT, LONG_BASE, PAGE_IP, PAGE_IP_HI, PLACE_END, TLB_BASE } from "../interp/record.ts";
+import { JitBinder, type Jump } from "./binder.ts";
 import type { Block, Discovery } from "./discover.ts";
 import {
   Emitter,
@@ -14,6 +14,7 @@ import {
   LEFT_JUMP,
   LEFT_OTHER,
 } from "./emitter.ts";
+import { LongJitBinder } from "./long_binder.ts";
 import { type Graph, type Shape, shape } from "./structure.ts";
 
 /** What writing a region needs of the engine. */
@@ -152,6 +153,11 @@ class Writer {
     const { e } = this;
     const used = [...e.used].sort((a, b) => a - b), written = used.filter((n) => e.written.has(n));
     const high = (f: (n: number) => string, list: number[]) => e.long ? list.map(f) : [];
+    const rip = e.long
+      ? `{const s=(pip>>>0)+x;R[${S.RIP}]=s|0;R[${
+        S.RIP + 1
+      }]=y!==0?xh:(piph+Math.floor(s/4294967296))|0;}`
+      : `R[${S.RIP}]=(pip+x)|0;`;
     const save = [
       ...written.map((n) => `R[${n * 2}]=r${n};`),
       ...high((n) => `R[${n * 2 + 1}]=r${n}h;`, written),
@@ -166,14 +172,17 @@ class Writer {
       ...used.map((n) => `r${n}=R[${n * 2}]`),
       ...high((n) => `r${n}h=R[${n * 2 + 1}]`, used),
       `fr=R[${S.FR}],fc=R[${S.FC}],fk=0,fd=0,fs=0,x=0,k=0,w=0,b=0`,
+      ...(e.long ? ["xh=0,y=0"] : []),
     ].join(",");
     return [
       `let ${declare};`,
-      `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
+      e.long
+        ? `const lb=R[${LONG_BASE}],pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];`
+        : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
       body.replaceAll("/*save*/", save).replaceAll("/*load*/", load),
       `fc=carriesOf(fk,fd,fs,fr,fc);`,
       save,
-      `R[${S.RIP}]=(pip+x)|0;WHY[0]=w;`,
+      `${rip}WHY[0]=w;`,
       `return (n+k)|0;`,
     ].join("\n");
   }
@@ -260,8 +269,9 @@ class Writer {
       e.next = offset + insn.length;
       const binder = this.binder(insn);
       jump = undefined;
-      if (insn.form.row.semantic === "leave" && insn.operandSize === 32) binder.leaveFrame();
-      else if (!context.meaning(binder)) {
+      if (!e.long && insn.form.row.semantic === "leave" && insn.operandSize === 32) {
+        binder.leaveFrame();
+      } else if (!context.meaning(binder)) {
         const marker = context.marker(e.at, e.next);
         binder.callHelper(marker, { current: CURRENT, end: PLACE_END });
         // Something happened that the run loop must see to before the next instruction.
@@ -298,23 +308,23 @@ class Writer {
         break;
       }
       case "indirect":
-        this.indirect(node, jump!.to!, ending.call);
+        this.indirect(node, jump!, ending.call);
         break;
     }
   }
 
   private binder(insn: Insn): JitBinder {
-    return new JitBinder(this.e, insn);
+    return this.e.long ? new LongJitBinder(this.e, insn) : new JitBinder(this.e, insn);
   }
 
-  private indirect(node: number, to: string, call: boolean): void {
+  private indirect(node: number, { to, toHigh }: Jump, call: boolean): void {
     const { e } = this;
     const target = e.fresh();
     e.emit(`const ${target}=(${to}-pip)|0;`);
     if (!call) {
       const pending = e.pending, count = e.count;
       for (const offset of this.returns) {
-        e.emit(`if(${target}===${offset}){`);
+        e.emit(`if(${target}===${offset}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`);
         e.pending = pending;
         e.count = count;
         this.go(node, this.ids.get(offset)!);
@@ -322,6 +332,10 @@ class Writer {
       }
       e.pending = pending;
       e.count = count;
+    }
+    if (toHigh !== undefined) {
+      // The difference from the page's start is taken as unsigned then: only its low half counts.
+      e.emit(`y=1;xh=${toHigh};`);
     }
     e.emit(e.exit(target, LEFT_INDIRECT));
   }

@@ -9,6 +9,8 @@ export type RegionFunction = (n: number, e: number) => number;
 export interface Region {
   /** Makes the function for a processor, given what its text refers to. */
   readonly make: (...scope: unknown[]) => RegionFunction;
+  /** Whether it is of 64-bit code. */
+  readonly long: boolean;
   /** Host page number of its code, and the span of offsets that it was made from. */
   readonly host: number;
   /** Its code page number in the code cache. */
@@ -25,6 +27,9 @@ export interface Region {
 /** Heat of a place that is not to be compiled again. */
 export const NEVER = 0xffff;
 
+/** Regions that are judged apart; a power of two. */
+export const COUNTED = 1 << 14;
+
 /** The regions of all processors that share a code cache. */
 export class RegionStore {
   /** By record: heat; whether it was seen executed; region and entry; the copy of the record that a region's stands for. */
@@ -34,6 +39,9 @@ export class RegionStore {
   readonly looked: Uint8Array;
   readonly entryOf: Int32Array;
   readonly shadows: Int32Array;
+  /** By region number modulo {@linkcode COUNTED}: how often it was entered, and instructions since it was last judged. */
+  readonly uses: Int32Array = new Int32Array(COUNTED);
+  readonly work: Int32Array = new Int32Array(COUNTED);
   /** Regions that exist, and the length of their texts. */
   regions = 0;
   bytes = 0;
@@ -87,6 +95,13 @@ export class RegionStore {
   replace(page: number): void {
     for (const id of this.ofPage(page)) this.remove(id);
     this.generations.set(page, Math.min(8, this.generation(page) + 1));
+  }
+
+  /** Gives up a region that is not worth being entered, for good. */
+  giveUp(id: number): void {
+    const { places } = this.at(id);
+    this.remove(id);
+    for (const place of places) this.heat[place >> 3] = NEVER;
   }
 
   /** How often regions of a host page were given up. */

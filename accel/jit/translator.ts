@@ -6,18 +6,23 @@ import type { TranslationStatistics } from "../../core/machine/cpu.ts";
 import type { CpuBus } from "../x86/cpu.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
+import { LONG_HELPERS } from "../x86/long_helpers.ts";
+import { LONG_FETCH } from "../x86/long_mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
 import { SEMANTICS } from "../x86/semantics.ts";
+import { SEMANTICS64 } from "../x86/semantics64.ts";
 import * as S from "../x86/state.ts";
+import { WIDE } from "../x86/wide.ts";
 import { SLOW } from "../x86/tlb.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
-import { MODE_BIG, MODE_FLAT, MODE_PROTECTED } from "../interp/code_cache.ts";
+import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
 import { emitMeaning } from "../interp/operations.ts";
 import {
   CS_CHECK,
   F_LINK,
   F_PLACE,
+  LONG_BASE,
   LOOKUP_PLACE,
   MODE_BASE,
   OP,
@@ -32,7 +37,7 @@ import {
 import { discover } from "./discover.ts";
 import { carriesOf, REASONS } from "./emitter.ts";
 import { writeRegion } from "./region.ts";
-import { NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
+import { COUNTED, NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
 
 /** How the translator decides. */
 export interface JitOptions {
@@ -52,6 +57,8 @@ const MOST_INSTRUCTIONS = 600;
 const MOST_MERGED = 500;
 /** Most guest instructions of a region in a page that has more. */
 const MOST_APART = 120;
+/** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
+const WORTH = 8, TRIAL = 1024;
 /** No straight run of records is longer than this many words. */
 const LONGEST_RUN = 64 * RECORD;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
@@ -65,6 +72,8 @@ export class Translator extends Interpreter {
   private readonly store: RegionStore;
   private readonly functions: (RegionFunction | undefined)[] = [];
   private readonly scope: Record<string, unknown>;
+  /** The same for 64-bit code. */
+  private readonly longScope: Record<string, unknown>;
   private readonly why = new Int32Array(1);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private entered = 0;
@@ -90,11 +99,14 @@ export class Translator extends Interpreter {
       PARITY: S.PARITY,
       PURE,
       GUARDS,
-      HELPERS,
+      HELPERS: { ...HELPERS },
+      LT: x86.mmu64.tlb,
+      WIDE,
       cpu: x86,
       carriesOf,
       WHY: this.why,
     };
+    this.longScope = { ...this.scope, HELPERS: { ...HELPERS, ...LONG_HELPERS } };
   }
 
   get translation(): TranslationStatistics {
@@ -114,13 +126,19 @@ export class Translator extends Interpreter {
 
   protected override enterRegion(p: number): number {
     const { R, exits, why, functions } = this, C = this.code.records;
-    const { entryOf, shadows } = this.store;
+    const { entryOf, shadows, work, uses } = this.store, long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
       this.entered++;
       const left = run(n, entry & 63);
       exits[why[0]]++;
+      const id = (entry >> 6) & (COUNTED - 1);
+      work[id] += n - left;
+      if ((++uses[id] & (TRIAL - 1)) === 0) {
+        if (work[id] < TRIAL * WORTH) this.store.giveUp(entry >> 6);
+        work[id] = 0;
+      }
       this.note(p);
       if (left === n) {
         // Nothing could be done: the instruction is the interpreter's, or the budget too small.
@@ -130,7 +148,7 @@ export class Translator extends Interpreter {
         return shadow;
       }
       n = left;
-      const q = n > 0 ? this.placeOf(R[S.RIP]) : 0;
+      const q = n > 0 ? (long ? this.longPlaceOf(R[S.RIP]) : this.placeOf(R[S.RIP])) : 0;
       if (q === 0) {
         R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
         return LOOKUP_PLACE;
@@ -157,10 +175,22 @@ export class Translator extends Interpreter {
     return q;
   }
 
+  /** The same in 64-bit code. */
+  private longPlaceOf(ip: number): number {
+    const { R, code } = this, { tlb } = this.x86.mmu64, high = R[S.RIP + 1];
+    const e = LONG_FETCH + R[LONG_BASE] + ((ip >>> 10) & 0xfffc);
+    if (tlb[e] !== (ip & -4096) || tlb[e + 1] !== high) return 0;
+    const g = code.pages[R[MODE_BASE] + (tlb[e + 2] >>> 12)];
+    if (g === 0) return 0;
+    const q = code.places[(g << 12) | (ip & 0xfff)];
+    if (q !== 0) this.enterPage(ip & ~0xfff, high);
+    return q;
+  }
+
   /** Makes this processor's function of a region. */
   private bind(id: number): RegionFunction {
-    const { make } = this.store.at(id);
-    return this.functions[id] = make(...Object.values(this.scope));
+    const { make, long } = this.store.at(id);
+    return this.functions[id] = make(...Object.values(long ? this.longScope : this.scope));
   }
 
   // What is hot.
@@ -193,7 +223,14 @@ export class Translator extends Interpreter {
   }
 
   protected override lookup(): number {
-    const place = super.lookup();
+    return this.see(super.lookup());
+  }
+
+  protected override lookup64(): number {
+    return this.see(super.lookup64());
+  }
+
+  private see(place: number): number {
     if (this.eager && place !== 0 && this.code.records[place + OP] !== OP_REGION) {
       if (this.store.heat[place >> 3] !== NEVER) this.compile(place);
     }
@@ -229,7 +266,8 @@ export class Translator extends Interpreter {
     const origin = this.origin(p);
     if (origin === undefined) return;
     const { page, host, mode } = origin;
-    if ((mode & (MODE_BIG | MODE_FLAT)) !== (MODE_BIG | MODE_FLAT)) return;
+    const long = mode === MODE_LONG;
+    if (!long && (mode & (MODE_BIG | MODE_FLAT)) !== (MODE_BIG | MODE_FLAT)) return;
     if (store.changes(host) > MOST_INVALIDATIONS) return;
     const start = C[p + F_PLACE] & 0xfff;
     const known = (offset: number) => code.places[(page << 12) | offset];
@@ -248,8 +286,8 @@ export class Translator extends Interpreter {
       {
         bytes: this.x86.bus.memory.host.bytes,
         base: host << 12,
-        bits: 32,
-        protectedMode: (mode & MODE_PROTECTED) !== 0,
+        bits: long ? 64 : 32,
+        protectedMode: long || (mode & MODE_PROTECTED) !== 0,
       },
       starts,
       {
@@ -269,7 +307,7 @@ export class Translator extends Interpreter {
     if (markers === 0) return;
     let marked = 0;
     const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
-      long: false,
+      long,
       meaning: emitMeaning,
       marker: (offset, next) => {
         const at = markers + marked++ * RECORD;
@@ -295,7 +333,10 @@ export class Translator extends Interpreter {
     if (code.flushes !== flushes) return;
     const { instructions } = text, size = text.body.length;
     if (merge) store.replace(page);
-    const id = store.add({ make, host, page, from, to, instructions, size, places: [] }, entries);
+    const id = store.add(
+      { make, long, host, page, from, to, instructions, size, places: [] },
+      entries,
+    );
     this.trace?.(
       `region ${id} at host page ${host.toString(16)}+${start.toString(16)}: ` +
         `${text.instructions} instructions, ${text.blocks} blocks\n${text.body}\n`,
@@ -306,5 +347,6 @@ export class Translator extends Interpreter {
 /** Whether an instruction has a meaning that regions contain, other than a helper's. */
 function hasMeaning(insn: Insn): boolean {
   const { semantic } = insn.form.row;
-  return semantic === "leave" || Object.hasOwn(SEMANTICS, semantic);
+  if (insn.operandSize === 64 && Object.hasOwn(SEMANTICS64, semantic)) return true;
+  return (semantic === "leave" && !insn.long) || Object.hasOwn(SEMANTICS, semantic);
 }

@@ -4,10 +4,10 @@ import { Lockstep } from "./lockstep.ts";
 
 const directory = fromFileUrl(new URL("../../bench/microbench/out10", import.meta.url));
 /** Where the engines are compared. */
-const COUNTS = [1, 10, 1000, 54_321, 300_000, 1_000_000];
+const COUNTS = [1, 10, 1000, 54_321, 400_000];
 
 for await (const { name } of Deno.readDir(directory)) {
-  if (!name.endsWith(".32.elf")) continue;
+  if (!name.endsWith(".elf")) continue;
   Deno.test(`the kernel ${name} reaches the same states when translated at first sight`, async () => {
     const bytes = await Deno.readFile(join(directory, name));
     const lockstep = await Lockstep.create(() => ({
