@@ -31,7 +31,7 @@
  */
 import { Interpreter } from "./accel/interp/interpreter.ts";
 import { Translator } from "./accel/jit/translator.ts";
-import { MODEL_NAMES, parseCpuModel } from "./accel/x86/models.ts";
+import { type CpuModel, MODEL_NAMES, parseCpuModel } from "./accel/x86/models.ts";
 import type { BlockDevice } from "./core/block/block_device.ts";
 import { MemoryDevice } from "./core/block/memory_device.ts";
 import { Overlay } from "./core/block/overlay.ts";
@@ -356,14 +356,16 @@ function checkProcessors(count: number | undefined): void {
   }
 }
 
-/** Makes processors of one model, for one board: they share decoded code. */
-function cpuFactory(text: string, engine: Engine): CpuFactory {
-  let model;
+function cpuModel(text: string): CpuModel {
   try {
-    model = parseCpuModel(text);
+    return parseCpuModel(text);
   } catch (error) {
     throw new OptionError("cpu", (error as Error).message);
   }
+}
+
+/** Makes processors of one model, for one board: they share decoded code. */
+function cpuFactory(model: CpuModel, engine: Engine): CpuFactory {
   if (engine === "jit") {
     let peer: Translator | undefined;
     return (bus) => {
@@ -549,7 +551,8 @@ export class Machine extends BoardMachine {
       throw new OptionError("icountShift", `${icountShift} is not an integer from 0 to 10`);
     }
     checkProcessors(options.processors);
-    const cpu = cpuFactory(options.cpu ?? "max", options.accel ?? "interp");
+    const model = cpuModel(options.cpu ?? "max");
+    const cpu = cpuFactory(model, options.accel ?? "interp");
     const memory = memorySize(options.memory);
     const kernel = await kernelOptions(options);
     const rom = firmware === undefined ? undefined : await readImage("firmware", firmware);
@@ -564,6 +567,7 @@ export class Machine extends BoardMachine {
       const board = await createPc({
         cpu,
         processors: options.processors,
+        localApics: model.features.has("apic"),
         hpet: options.hpet,
         clock: new VirtualClock(icountShift),
         memory,

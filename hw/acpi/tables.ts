@@ -22,6 +22,8 @@ export interface AcpiOptions extends DsdtOptions {
   gpeLength: number;
   /** I/O APIC input of ISA interrupt 0. */
   timerInput: number;
+  /** Whether the processors have local APICs. Without them only the 8259s reach them. */
+  localApics: boolean;
 }
 
 /** The two pieces that are placed apart. */
@@ -189,7 +191,9 @@ export function buildAcpiTables(options: AcpiOptions): AcpiTables {
   levelInterrupts.sort((a, b) => a - b);
   const listed = [
     fadt,
-    layout.table("APIC", 1, madtBody({ ...options, levelInterrupts })),
+    ...(options.localApics
+      ? [layout.table("APIC", 1, madtBody({ ...options, levelInterrupts }))]
+      : []),
     ...(options.hpet ? [layout.table("HPET", 1, hpetBody())] : []),
     layout.table("WAET", 1, waetBody()),
   ];

@@ -20,6 +20,7 @@ const OPTIONS: AcpiOptions = {
   gpeLength: 4,
   timerInput: 2,
   processors: 2,
+  localApics: true,
   hpet: true,
 };
 const BASE = 0xe0000;
@@ -135,6 +136,10 @@ Deno.test("the HPET is described where there is one", () => {
   const { root, table } = walk({ hpet: false });
   const dsdt = table(table(table(root.getUint32(16, true)).u32(36)).u32(40));
   assert(!String.fromCharCode(...dsdt.bytes).includes("HPET"));
+});
+
+Deno.test("there is no MADT for processors without local APICs", () => {
+  assertEquals(Object.keys(walk({ localApics: false }).listed()), ["FACP", "HPET", "WAET"]);
 });
 
 Deno.test("more processors than flat destinations have bits force clusters", () => {

@@ -93,6 +93,8 @@ export interface PcOptions {
   debugcon?: (byte: number) => void;
   /** Date and time of the real-time clock at power-on, in milliseconds since 1970. */
   start?: number;
+  /** Whether the processors have local APICs, which kernels are told of. Default true. */
+  localApics?: boolean;
   /** Whether it has an HPET. Default true. */
   hpet?: boolean;
   /** Hears of failing drive backends; the guest sees error bits only. */
@@ -135,7 +137,7 @@ export function createPc(options: PcOptions, controls: MachineControls): Promise
 
 function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
   const ramSize = options.memory ?? DEFAULT_MEMORY;
-  const { firmware, kernel, bootOrder = "cdn", optionRoms = [] } = options;
+  const { firmware, kernel, bootOrder = "cdn", optionRoms = [], localApics = true } = options;
   const flash = placeFlash(options.flash ?? []);
   const starts = [firmware, kernel, flash[0]].filter((start) => start !== undefined).length;
   if (starts !== 1) {
@@ -378,6 +380,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
     acpiDisable: 0xf0,
     timerInput: TIMER_INPUT,
     processors: processors.count,
+    localApics,
     hpet: hpet !== undefined,
   });
   const smbios = buildSmbios({
@@ -410,6 +413,7 @@ function wirePc(options: PcOptions, controls: MachineControls): PcBoard {
       memory.host,
       tableRom({
         smbios,
+        localApics,
         processors: processors.count,
         functions: pci.list(),
         southBridge: SOUTH_BRIDGE,

@@ -15,6 +15,8 @@ export const TABLE_ROM_BASE = 0xf0000, TABLE_ROM_SIZE = 0x2000;
 /** What the tables tell. */
 export interface TableFacts {
   smbios: Smbios;
+  /** Whether the processors have local APICs: the MP tables are about those. */
+  localApics: boolean;
   processors: number;
   functions: readonly PciFunction[];
   /** Device whose function 3 has the system control interrupt instead of a PIRQ#. */
@@ -23,7 +25,7 @@ export interface TableFacts {
 
 /** The ROM. */
 export function tableRom(
-  { smbios, processors, functions, southBridge }: TableFacts,
+  { smbios, localApics, processors, functions, southBridge }: TableFacts,
 ): Uint8Array<ArrayBuffer> {
   const pci = functions.flatMap(({ device, config }): PciInterrupt[] => {
     const pin = config.get8(INTERRUPT_PIN);
@@ -40,6 +42,8 @@ export function tableRom(
   const anchorSize = Math.ceil(smbios.anchor.length / 16) * 16;
   place(linkSmbios(smbios, TABLE_ROM_BASE + anchorSize));
   place(smbios.tables);
-  place(mpTables({ processors, timerInput: TIMER_INPUT, pci }, TABLE_ROM_BASE + at));
+  if (localApics) {
+    place(mpTables({ processors, timerInput: TIMER_INPUT, pci }, TABLE_ROM_BASE + at));
+  }
   return rom;
 }
