@@ -47,6 +47,18 @@ function alignmentOf(bytes: number): number {
     : bytes;
 }
 
+/** Whether an operand of the scratch area is moved word by word where the TLB has its page. */
+function inOneGo(bytes: number): boolean {
+  return bytes === 4 || bytes === 8 || bytes === 16;
+}
+
+/** Where the TLB has an operand: its page's entry, the offset in it, and whether it has it at all. */
+export interface Page {
+  entry: Expr;
+  offset: Expr;
+  hit: Expr;
+}
+
 /** Yields the text of one form, either as the body of a function of `p` or as a case of the loop's switch. */
 export class InterpBinder extends Binder {
   /** Whether the instruction decides where to go on. */
@@ -316,6 +328,57 @@ export class InterpBinder extends Binder {
     this.setRegister(i, "result");
   }
 
+  /** Emits what decides whether `bytes` at an address lie in one page that the TLB knows. */
+  protected page(linear: Expr, bytes: number, write: boolean): Page {
+    const entry = this.fresh(), offset = this.fresh();
+    const table = write ? `+${TLB_WRITE}` : "";
+    this.emit(
+      `const ${entry}=XT[R[${TLB_BASE}]+(${linear}>>>12)${table}],${offset}=${linear}&4095;`,
+    );
+    return { entry, offset, hit: hitText(entry, offset, bytes) };
+  }
+
+  /** Emits the check of an operand that will be written from the scratch area; the page's entry is 0 where the TLB does not serve. */
+  private probePage(linear: Expr, number: Expr, bytes: number): { entry: Expr; offset: Expr } {
+    const { entry, offset, hit } = this.page(linear, bytes, true), found = this.fresh();
+    this.emit(`const ${found}=${hit}?${entry}:0;`);
+    this.emit(`if(${found}===0)cpu.probeWrite(${number},${bytes});`);
+    return { entry: found, offset };
+  }
+
+  /** Emits the load of a memory operand into the scratch area. */
+  private loadScratch(linear: Expr, number: Expr, bytes: number): void {
+    if (!inOneGo(bytes)) {
+      this.emit(`loadScratch(${number},${bytes});`);
+      return;
+    }
+    const { entry, offset, hit } = this.page(linear, bytes, false);
+    this.emit(`if(${hit}){`);
+    for (let at = 0; at < bytes; at += 4) {
+      const word = this.get(32, entry, `${offset}+${at}`);
+      this.emit(`R[${S.SCRATCH + at / 4}]=${word};`);
+    }
+    this.emit(`}else loadScratch(${number},${bytes});`);
+  }
+
+  private storeScratch(
+    page: { entry: Expr; offset: Expr } | undefined,
+    number: Expr,
+    bytes: number,
+  ): void {
+    if (page === undefined) {
+      this.emit(`storeScratch(${number},${bytes});`);
+      return;
+    }
+    this.emit(`if(${page.entry}!==0){`);
+    for (let at = 0; at < bytes; at += 4) {
+      this.emit(
+        `${this.set(32, page.entry, `${page.offset}+${at}`, `R[${S.SCRATCH + at / 4}]`)};`,
+      );
+    }
+    this.emit(`}else storeScratch(${number},${bytes});`);
+  }
+
   /** Emits the call of a helper with its operands, as `rows.ts` lays down. */
   callHelper(): void {
     const { form } = this.variant;
@@ -347,11 +410,14 @@ export class InterpBinder extends Binder {
         if (aligned || bytes === 512) {
           this.emit(`if((${linear}&15)!==0)cpu.raise(${S.GP},0);`);
         }
-        if (writes) this.emit(`cpu.probeWrite(${number},${bytes});`);
+        const page = writes && scratch && inOneGo(bytes)
+          ? this.probePage(linear, number, bytes)
+          : undefined;
+        if (writes && page === undefined) this.emit(`cpu.probeWrite(${number},${bytes});`);
         if (scratch) {
-          if (reads) this.emit(`loadScratch(${number},${bytes});`);
+          if (reads) this.loadScratch(linear, number, bytes);
           args.push(`${S.SCRATCH}`);
-          if (writes) after.push(() => this.emit(`storeScratch(${number},${bytes});`));
+          if (writes) after.push(() => this.storeScratch(page, number, bytes));
         } else {
           const width = bytes * 8 as Width;
           args.push(reads ? this.argument(i, this.load(width, linear), width) : "0");

@@ -2,7 +2,7 @@
 import type { Expr, Wide, Width } from "../x86/binder.ts";
 import { LONG_WRITE } from "../x86/long_mmu.ts";
 import * as S from "../x86/state.ts";
-import { field, InterpBinder } from "./binder.ts";
+import { field, InterpBinder, type Page } from "./binder.ts";
 import {
   ADDRESS_HI,
   F_DISP,
@@ -136,6 +136,12 @@ export class LongBinder extends InterpBinder {
     this.emit(`const ${e}=${base}R[${LONG_BASE}]+((${linear}>>>10)&65532),${o}=${linear}&4095;`);
     const fits = width === 8 ? "" : `&&${o}<${4097 - width / 8}`;
     return { e, o, hit: `LT[${e}]===(${linear}&-4096)&&LT[${e}+1]===${high(linear)}${fits}` };
+  }
+
+  protected override page(linear: Expr, bytes: number, write: boolean): Page {
+    const { e, o, hit } = this.entry(linear, write ? LONG_WRITE : 0, bytes * 8 as Width);
+    const entry = this.let(`LT[${e}+2]`);
+    return { entry, offset: o, hit };
   }
 
   private get64(entry: Expr, offset: Expr, lo: Expr, hi: Expr): string {
