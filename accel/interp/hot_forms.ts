@@ -1,6 +1,7 @@
 /**
  * The forms that the loop's switch holds itself: the most executed ones of a Linux i386 boot and of the
- * bare-metal kernels, and of a Linux amd64 boot for 64-bit code (`long`), as `bench/profile.ts` prints them. Any list is correct; this one is fast.
+ * bare-metal kernels, and of a Linux amd64 boot and a shell's commands for 64-bit code (`long`), as `bench/profile.ts`
+ * prints them. Any list is correct; this one is fast.
  */
 export const HOT_FORMS: readonly string[] = [
   "8B /r|=Gv,Ev|32|base",
@@ -218,4 +219,23 @@ export const HOT_FORMS: readonly string[] = [
   "83 /5|+Ev,sIb|64|none long",
   "03 /r|+Gv,Ev|64|base long",
   "79|Jb|64|none long",
+  "8A /r|=Gb,Eb|32|base long",
+  "39 /r|Ev,Gv|32|base long",
+  "38 /r|Eb,Gb|32|index long",
+  "81 /4|+Ev,Iz|32|none long",
+  "FF /1|+Ev|32|none long",
+  "FF /0|+Ev|64|none long",
+  "03 /r|+Gv,Ev|32|index long",
+  "03 /r|+Gv,Ev|32|base long",
+  "8B /r|=Gv,Ev|16|index long",
+  "0F 42 /r|+Gv,Ev|32|none long",
+  "81 /7|Ev,Iz|64|none long",
+  "8B /r|=Gv,Ev|64|rip long",
+  "83 /7|Ev,sIb|64|none long",
+  "09 /r|+Ev,Gv|32|none long",
+  "D3 /4|+Ev,CL|32|none long",
+  "F6 /0|Eb,Ib|32|none long",
+  "25|+rAX,Iz|32|none long",
+  "05|+rAX,Iz|32|none long",
+  "FF /0|+Ev|32|none long",
 ];

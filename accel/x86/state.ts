@@ -105,7 +105,7 @@ export const ENGINE = 384;
 const TRANSIENT: readonly (readonly [number, number])[] = [[SCRATCH, PENDING_DEBUG], [
   INSN_IP_HI,
   LONG,
-], [ARG_HI, ENGINE]];
+], [ARG_HI, RANDOM]];
 
 /** The processor's state between two instructions as bytes: the same whatever engine executed them. */
 export function stateBytes(R: Int32Array): Uint8Array<ArrayBuffer> {
