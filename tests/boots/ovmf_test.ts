@@ -59,5 +59,8 @@ guestTest(
     // What it keeps it has programmed into the second chip: a shell variable is a UEFI variable.
     assertNotEquals(variables, empty);
     assert(new TextDecoder("utf-16le").decode(variables.subarray(0, 0x10000)).includes("answer"));
+
+    await keyboard.type("reset -s\n");
+    assertEquals((await vm.exited).kind, "power-off");
   },
 );
