@@ -162,6 +162,41 @@ async function checkProcessors(serial: SerialStream, smp: number): Promise<void>
   everywhere("TLB shootdowns", "TLB");
 }
 
+/** Where RAM goes on that has no room below the PCI devices, and what it must be for that. */
+const ABOVE_4G = 4096 * MIB, FILLS_THE_HOLE = 3584 * MIB;
+
+/** The guest counts the memory that the machine has; with much of it, it also uses what lies above 4 GiB. */
+async function checkMemory(vm: Machine, { memory, flavour }: BootOptions): Promise<void> {
+  const unit = { k: 1024, m: MIB, g: 1024 * MIB }[memory.at(-1)!.toLowerCase()]!;
+  const size = Number(memory.slice(0, -1)) * unit, mib = size / MIB;
+  const free = await run(vm.serial, "free -m");
+  const total = Number(/^Mem:\s+(\d+)/m.exec(free)?.[1]);
+  // A kernel without PAE leaves what lies above 4 GiB.
+  if (size < FILLS_THE_HOLE || flavour === "686") {
+    check(total <= mib && total > 0.6 * mib - 16, `free -m counts ${total} MiB of ${memory}`);
+    return;
+  }
+  check(total <= mib && total > 0.95 * mib, `free -m counts ${total} MiB of ${memory}`);
+  const ranges = await run(vm.serial, "grep 'System RAM' /proc/iomem");
+  check(/^1[0-9a-f]{8}-1[0-9a-f]{8} : System RAM/m.test(ranges), "RAM goes on above 4 GiB");
+  // Lines of 32 bytes, so that each page begins with one.
+  const line = "written above the hole by Linux\n", PAGE = 4096, FILE = 16 * MIB;
+  await run(vm.serial, `yes '${line.trim()}' | head -c ${FILE} >/tmp/high`);
+  const [inGuest] = (await run(vm.serial, "sha256sum /tmp/high")).split(" ");
+  const expected = new TextEncoder().encode(line.repeat(FILE / line.length));
+  check(inGuest === await sha256(expected), `the guest reads the ${FILE / MIB} MiB it wrote`);
+  let pages = 0;
+  for (let at = ABOVE_4G; at < size + ABOVE_4G / 4; at += MIB) {
+    const bytes = vm.readMemory(at, MIB);
+    for (let page = 0; page < MIB; page += PAGE) {
+      const equal = (_: unknown, i: number) => bytes[page + i] === expected[i];
+      if (expected.subarray(0, PAGE).every(equal)) pages++;
+    }
+  }
+  check(pages > 0, `${pages} of its ${FILE / PAGE} pages lie above 4 GiB`);
+  await run(vm.serial, "rm /tmp/high");
+}
+
 /** A mebibyte of the guest's making reaches the image file unchanged, and nothing else does. */
 async function checkDisk(serial: SerialStream, image: string): Promise<void> {
   await run(
@@ -230,6 +265,7 @@ async function main(options: BootOptions): Promise<void> {
       await checkPlatform(vm.serial);
     }
     await checkProcessors(vm.serial, options.smp);
+    await checkMemory(vm, options);
     await checkDisk(vm.serial, image);
     await vm.serial.writeLine("poweroff -f");
     const exit = await vm.exited;

@@ -39,7 +39,8 @@ kernel for 32-bit PCs with an initial RAM disk of its own, fetched with apt and 
   --append TEXT  the kernel's command line; default "console=ttyS0"
   --cpu MODEL    processor model with features, such as pentium3,-mtrr; default max
   --smp N        processors, 1 (default) to 16; the guest is asked for them and for their interrupts
-  --memory SIZE  memory with its unit, such as 1G; default 128M
+  --memory SIZE  memory with its unit, such as 1G; default 128M; with 3584M to 4G the guest is to use what
+                 lies above 4 GiB too
   --help         this text
 `;
 
