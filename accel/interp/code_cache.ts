@@ -119,7 +119,8 @@ export class CodeCache {
     this.memory.codePages.fill(0);
     this.records.fill(0, FIRST_FREE, this.nextPlace);
     this.places.fill(0, 0, this.nextPage * 4096);
-    this.pages.fill(0);
+    // Not the whole table: with much memory most of it was never touched.
+    for (let page = 1; page < this.nextPage; page++) this.pages[this.owners[page]] = 0;
     this.crossers.clear();
     this.idleWrites.fill(0);
     this.freePages.length = 0;
