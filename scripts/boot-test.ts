@@ -143,14 +143,23 @@ async function checkProcessors(serial: SerialStream, smp: number): Promise<void>
     all.map((i) =>
       lines.filter(({ name }) => names.includes(name)).reduce((sum, l) => sum + l.counts[i], 0)
     );
-  // A shell that wanders through all processors and ends leaves translations behind on those before the
-  // last, unless they had something else to do meanwhile.
-  for (let round = 0; round < 5 && counts("TLB").some((count) => count === 0); round++) {
+  // A process that another one chases through all processors leaves translations behind on those that
+  // have nothing else to do. When it ends they are told to forget them.
+  const mask = (i: number) => (1 << i).toString(16);
+  for (let round = 0; round < 3 && counts("TLB").some((count) => count === 0); round++) {
     for (const last of all) {
       const way = [...all.filter((i) => i !== last), last];
-      const steps = way.map((i) => `taskset -p ${(1 << i).toString(16)} $$ >/dev/null`);
-      await run(serial, `sh -c '${steps.join("; ")}'`);
+      await run(
+        serial,
+        [
+          `taskset -p ${mask(last)} $$ >/dev/null`,
+          "sh -c 'while :; do :; done' & p=$!",
+          ...way.map((i) => `taskset -p ${mask(i)} $p >/dev/null; sleep 0.05`),
+          "kill $p; wait $p; true",
+        ].join("\n"),
+      );
     }
+    await run(serial, `taskset -p ${((1 << smp) - 1).toString(16)} $$ >/dev/null`);
     lines = await interruptLines(serial);
   }
   const everywhere = (what: string, ...names: string[]) => {
