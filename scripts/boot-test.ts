@@ -8,6 +8,7 @@ import { BOOT_HELP, type BootOptions, parseBootOptions } from "./boot_options.ts
 import { GuestError } from "./guests/debian.ts";
 import { linuxKernel } from "./guests/guests.ts";
 import { linuxGuest, READY } from "./guests/initramfs.ts";
+import { linuxFlags } from "./guests/linux_flags.ts";
 
 const MIB = 1024 * 1024;
 
@@ -55,7 +56,7 @@ async function guest(
 /** `uname`, the processor and the interrupts look like those of a working PC. */
 async function checkSystem(
   serial: SerialStream,
-  { arch, smp }: BootOptions,
+  { arch, smp, cpu }: BootOptions,
   release: string | undefined,
 ): Promise<void> {
   const uname = await run(serial, "uname -a");
@@ -71,6 +72,16 @@ async function checkSystem(
   check(Number(field("cpu family")) >= 4, `its family is ${field("cpu family")}`);
   const flags = field("flags").split(" ");
   check(["fpu", "tsc", "cx8"].every((flag) => flags.includes(flag)), "it has fpu, tsc and cx8");
+  if (release !== undefined) {
+    const found = new Set(flags), expected = new Set(linuxFlags(cpu, { arch, smp }));
+    const differ = [...found.symmetricDifference(expected)].map((flag) =>
+      `${found.has(flag) ? "unexpected" : "missing"} ${flag}`
+    );
+    check(
+      differ.length === 0,
+      differ.join(", ") || `its ${found.size} flags are what CPUID claims`,
+    );
+  }
   if (arch !== "amd64") return;
   check(["lm", "syscall", "nx"].every((flag) => flags.includes(flag)), "and lm, syscall and nx");
   // The shell wraps around at the width of its machine word.

@@ -81,6 +81,8 @@ const NEHALEM: Feature[] = [
   "arch_capabilities",
 ];
 
+const WESTMERE: Feature[] = [...NEHALEM, "aes", "pclmulqdq", "arat"];
+
 interface BaseModel extends Omit<CpuModel, "name" | "features" | "maxExtendedLeaf"> {
   features: readonly Feature[];
   about: string;
@@ -160,6 +162,16 @@ const MODELS: Record<string, BaseModel> = {
     maxLeaf: 11,
     brand: "Intel Core i7 9xx (Nehalem Class Core i7)",
   },
+  Westmere: {
+    about: "Intel Xeon E56xx, L56xx, X56xx",
+    vendor: INTEL,
+    family: 6,
+    model: 44,
+    stepping: 1,
+    features: WESTMERE,
+    maxLeaf: 11,
+    brand: "Westmere E56xx/L56xx/X56xx (Nehalem-C)",
+  },
   max: {
     about: "everything that is emulated",
     vendor: AMD,
@@ -188,6 +200,7 @@ export const MODEL_NAMES: readonly string[] = [
   "qemu32",
   "qemu64",
   "Nehalem",
+  "Westmere",
   "max",
 ];
 

@@ -15,6 +15,7 @@ Deno.test("every model parses, in any case, and has its family's signature", () 
     0x663,
     0x60fb1,
     0x106a3,
+    0x206c1,
     0x60fb1,
   ]);
   assertEquals(parseCpuModel("Pentium3").name, "pentium3");
@@ -51,7 +52,7 @@ Deno.test("contradictions, unknown names and malformed switches are errors that 
   );
   assertEquals(
     message("pentum3"),
-    'unknown CPU model "pentum3" (did you mean "pentium3"?); known models: 486 pentium pentium2 pentium3 qemu32 qemu64 Nehalem max',
+    'unknown CPU model "pentum3" (did you mean "pentium3"?); known models: 486 pentium pentium2 pentium3 qemu32 qemu64 Nehalem Westmere max',
   );
   assertEquals(
     message("max,+ssse2").startsWith('unknown CPU feature "ssse2" (did you mean "sse2"?)'),

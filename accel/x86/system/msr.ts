@@ -36,6 +36,8 @@ const APIC_ENABLE = 1 << 11, APIC_EXTD = 1 << 10;
  * history (20), gather (26), register files (27).
  */
 const NOT_AFFECTED = 0b1100_0001_0000_1110_0001_0111_1001;
+/** The same register's high half: nor by indirect target selection (62). */
+const NOT_AFFECTED_HIGH = 1 << 30;
 
 /** DEBUGCTL: record last branches, single-step on branches. */
 const LBR = 1, BTF = 2;
@@ -157,7 +159,7 @@ function definitions(model: CpuModel): Definition[] {
     if (features.has("sse2")) add(0x1a0, anything, 1);
   }
   if (features.has("tsc_adjust")) add(IA32_TSC_ADJUST, anything);
-  if (features.has("arch_capabilities")) add(0x10a, nothing, NOT_AFFECTED);
+  if (features.has("arch_capabilities")) add(0x10a, nothing, NOT_AFFECTED, NOT_AFFECTED_HIGH);
   if (features.has("mtrr")) {
     // IA32_MTRRCAP: WC, fixed ranges, number of variable ranges.
     add(0xfe, nothing, 0x500 | MTRR_COUNT);
