@@ -343,7 +343,8 @@ export class Piix3Ide implements Chip {
       const request = device?.dmaRequest;
       if (device === undefined || request === undefined) return;
       if (state.left === 0) this.fetchDescriptor(state);
-      const length = Math.min(state.left, device.dmaRemaining);
+      // Its addresses have 32 bits: they go on from 0.
+      const length = Math.min(state.left, device.dmaRemaining, 2 ** 32 - state.address);
       const bytes = device.dmaBytes(length);
       if (request === "read") this.wires.memory.writeBlock(state.address, bytes);
       else this.wires.memory.readBlock(state.address, bytes);
@@ -356,7 +357,8 @@ export class Piix3Ide implements Chip {
 
   private fetchDescriptor(state: ChannelState): void {
     const bytes = new Uint8Array(8);
-    this.wires.memory.readBlock(state.cursor, bytes);
+    this.wires.memory.readBlock(state.cursor, bytes.subarray(0, 4));
+    this.wires.memory.readBlock((state.cursor + 4) >>> 0, bytes.subarray(4));
     const view = new DataView(bytes.buffer);
     state.cursor = (state.cursor + 8) >>> 0;
     state.address = (view.getUint32(0, true) & ~1) >>> 0;
