@@ -30,7 +30,7 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments {
     if (arg === "--help" || arg === "-h") result.help = true;
     else if (arg === "--small") result.small = true;
     else if (arg === "--accel") {
-      const engine = ENGINES.find((name) => name === args[++i]);
+      const given = args[++i], engine = ENGINES.find((name) => name === given);
       if (engine === undefined) throw new Error(`--accel needs one of ${ENGINES.join(", ")}`);
       result.accel = engine;
     } else if (arg === "--runs") {

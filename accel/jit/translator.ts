@@ -35,7 +35,7 @@ import {
   TLB_BASE,
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
-import { carriesOf, REASONS } from "./emitter.ts";
+import { carriesOf, LEFT_BUDGET, REASONS } from "./emitter.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
 
@@ -79,6 +79,8 @@ export class Translator extends Interpreter {
   private entered = 0;
   /** Looks at what is hot, modulo a little. */
   private looks = 0;
+  /** How far the ring of branches was looked at. */
+  private lookedTo = 0;
 
   /** @param options how it decides; `peer` is another processor of the same board, which decides for both */
   constructor(bus: CpuBus, model: CpuModel, options: JitOptions & { peer?: Translator } = {}) {
@@ -126,7 +128,7 @@ export class Translator extends Interpreter {
 
   protected override enterRegion(p: number): number {
     const { R, exits, why, functions } = this, C = this.code.records;
-    const { entryOf, shadows, work, uses } = this.store, long = R[S.LONG] !== 0;
+    const { entryOf, shadows, work, uses, looked } = this.store, long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
@@ -148,12 +150,14 @@ export class Translator extends Interpreter {
         return shadow;
       }
       n = left;
-      const q = n > 0 ? (long ? this.longPlaceOf(R[S.RIP]) : this.placeOf(R[S.RIP])) : 0;
+      const ip = R[S.RIP], q = n > 0 ? this.placeOf(ip, R[S.RIP + 1]) : 0;
       if (q === 0) {
         R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
         return LOOKUP_PLACE;
       }
+      this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
       this.note(q);
+      if (why[0] === LEFT_BUDGET) looked[q >> 3] = (this.looks + 1) & 0xff;
       if (C[q + OP] !== OP_REGION) {
         R[PLACE_END] = q + n * RECORD;
         return q;
@@ -162,28 +166,27 @@ export class Translator extends Interpreter {
     }
   }
 
-  /** The record of an offset in CS if it was decoded before, or 0. Notes a change of page. */
-  private placeOf(ip: number): number {
+  /** The record of an offset in CS if it was decoded before, or 0. */
+  private placeOf(ip: number, high: number): number {
     const { R, code } = this;
+    if (R[S.LONG] !== 0) return this.longPlaceOf(ip, high);
     if (R[CS_CHECK] !== 0) return 0;
     const t = this.x86.mmu.tlb[R[TLB_BASE] + (ip >>> 12)];
     if (t === SLOW) return 0;
     const g = code.pages[R[MODE_BASE] + (t >>> 12)];
     if (g === 0) return 0;
     const q = code.places[(g << 12) | (ip & 0xfff)];
-    if (q !== 0) this.enterPage(ip & ~0xfff, 0);
     return q;
   }
 
   /** The same in 64-bit code. */
-  private longPlaceOf(ip: number): number {
-    const { R, code } = this, { tlb } = this.x86.mmu64, high = R[S.RIP + 1];
+  private longPlaceOf(ip: number, high: number): number {
+    const { R, code } = this, { tlb } = this.x86.mmu64;
     const e = LONG_FETCH + R[LONG_BASE] + ((ip >>> 10) & 0xfffc);
     if (tlb[e] !== (ip & -4096) || tlb[e + 1] !== high) return 0;
     const g = code.pages[R[MODE_BASE] + (tlb[e + 2] >>> 12)];
     if (g === 0) return 0;
     const q = code.places[(g << 12) | (ip & 0xfff)];
-    if (q !== 0) this.enterPage(ip & ~0xfff, high);
     return q;
   }
 
@@ -198,8 +201,11 @@ export class Translator extends Interpreter {
   protected override afterStretch(): void {
     const { R, branches, store: { heat, seen, looked } } = this, C = this.code.records;
     const look = ++this.looks & 0xff;
+    if (R[RING_AT] < this.lookedTo) this.lookedTo = 0;
     let at = R[RING_AT], end = 0;
-    for (let n = 0; n < RING_SIZE - 1; n++, at--) {
+    const { lookedTo } = this, newest = at;
+    this.lookedTo = newest;
+    for (let n = 0; n < RING_SIZE - 1 && at > lookedTo; n++, at--) {
       const entry = branches[at & (RING_SIZE - 1)];
       if (entry === 0) break;
       if (entry < 0) continue;
@@ -220,6 +226,8 @@ export class Translator extends Interpreter {
       const warmth = ++heat[start >> 3];
       if (warmth % HOT === 0) this.consider(start, warmth / HOT);
     }
+    // Where the next stretch happens to begin says nothing.
+    looked[this.placeOf(R[S.RIP], R[S.RIP + 1]) >> 3] = (look + 1) & 0xff;
   }
 
   protected override lookup(): number {
@@ -303,14 +311,17 @@ export class Translator extends Interpreter {
       hasMeaning,
     );
     if (!discovery.blocks.has(start)) return;
-    const markers = code.allocate(8 * MOST_INSTRUCTIONS);
-    if (markers === 0) return;
-    let marked = 0;
+    const { flushes } = code;
+    let full = false;
     const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
       long,
       meaning: emitMeaning,
       marker: (offset, next) => {
-        const at = markers + marked++ * RECORD;
+        const at = code.allocate(1);
+        if (at === 0) {
+          full = true;
+          return 0;
+        }
         C[at + OP] = OP_RESYNC;
         C[at + F_PLACE] = offset | (next << 16);
         return at;
@@ -327,7 +338,7 @@ export class Translator extends Interpreter {
         to = Math.max(to, offset + insn.length);
       }
     }
-    const { flushes } = code;
+    if (full) return;
     const entries = text.entries.map((offset) => code.find(host << 12, offset, mode));
     // Room ran out and everything was forgotten: what is still hot will be found again.
     if (code.flushes !== flushes) return;
