@@ -213,7 +213,7 @@ async function checkMemory(vm: Machine, { memory, flavour }: BootOptions): Promi
       if (expected.subarray(0, PAGE).every(equal)) pages++;
     }
   }
-  check(pages > 0, `${pages} of its ${FILE / PAGE} pages lie above 4 GiB`);
+  check(pages > 0, `${pages} pages with the text of it lie above 4 GiB`);
   await run(vm.serial, "rm /tmp/high");
 }
 
