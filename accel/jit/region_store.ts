@@ -18,6 +18,8 @@ export interface Region {
   readonly from: number;
   readonly to: number;
   readonly instructions: number;
+  /** Offsets of instructions that no block begins with. */
+  readonly inside: ReadonlySet<number>;
   /** Length of its text. */
   readonly size: number;
   /** Records that lead here. */

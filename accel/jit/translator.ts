@@ -284,6 +284,8 @@ export class Translator extends Interpreter {
       at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
     // What the page has already becomes part of the new region, as long as that does not grow too large.
     const mates = this.eager ? [] : store.mates(page);
+    // In the middle of a block is where slices happened to end.
+    if (mates.some((region) => region.inside.has(start))) return;
     const merge = mates.reduce((n, { instructions }) => n + instructions, 0) < MOST_MERGED;
     const starts = [start];
     if (merge) {
@@ -332,9 +334,11 @@ export class Translator extends Interpreter {
       `"use strict";return function region(n,e){${text.body}}`,
     ) as Region["make"];
     let from = 0x1000, to = 0;
+    const inside = new Set<number>();
     for (const block of discovery.blocks.values()) {
       for (const { insn, offset } of block.insns) {
         from = Math.min(from, offset);
+        if (offset !== block.start) inside.add(offset);
         to = Math.max(to, offset + insn.length);
       }
     }
@@ -345,7 +349,7 @@ export class Translator extends Interpreter {
     const { instructions } = text, size = text.body.length;
     if (merge) store.replace(page);
     const id = store.add(
-      { make, long, host, page, from, to, instructions, size, places: [] },
+      { make, long, host, page, from, to, instructions, inside, size, places: [] },
       entries,
     );
     this.trace?.(
