@@ -62,7 +62,7 @@ const WORTH = 8, TRIAL = 1024;
 /** No straight run of records is longer than this many words. */
 const LONGEST_RUN = 64 * RECORD;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
-const MOST_INVALIDATIONS = 32;
+const MOST_INVALIDATIONS = 4;
 
 /** A processor whose hot code is translated. */
 export class Translator extends Interpreter {
