@@ -58,6 +58,7 @@ export interface Configuration {
   processors?: number;
   /** Whether the board has an HPET. */
   hpet?: boolean;
+  vga?: "std" | "none";
   accel: string;
   kernel?: string;
   initrd?: string;
@@ -115,7 +116,9 @@ interface Option {
 }
 
 /** Parses a character device as `-serial` takes it. */
-export function parseChar(option: string, text: string): CharRequest {
+export function parseChar(option: string, given: string): CharRequest {
+  // QEMU's prefix for a terminal that has its monitor too: here the escape keys alone.
+  const text = given.replace(/^mon:/, "");
   const colon = text.indexOf(":");
   const kind = colon < 0 ? text : text.slice(0, colon);
   const kinds = ["stdio", "file", "null", "none", "tcp", "unix"] as const;
@@ -515,6 +518,19 @@ function optionTable(): Option[] {
       names: ["nographic"],
       help: "join the terminal to the first serial port; Ctrl-A H there helps",
       apply: (draft) => void (draft.nographic = true),
+    },
+    {
+      names: ["vga"],
+      argument: "std|none",
+      help: "the display adapter: a VGA with the Bochs VBE extensions (default), or none",
+      apply: (draft, value, option) =>
+        void (draft.vga = choice(option, "display adapter ", value, ["std", "none"] as const)),
+    },
+    {
+      names: ["name"],
+      argument: "TEXT",
+      help: "a name for the machine; nothing shows it",
+      apply: () => {},
     },
     onlyValue("display", "none", ["none"], "no window is ever shown"),
     onlyValue("monitor", "none", ["none"], "there is no monitor"),

@@ -278,3 +278,10 @@ Deno.test("the HPET can be left out, in QEMU's two ways", () => {
   assertEquals(parse("-M", "hpet=on").hpet, true);
   refused(["-M", "pc,hpet=maybe"], '-M: hpet is on or off, not "maybe"');
 });
+
+Deno.test("QEMU's -vga, -name and mon: are understood", () => {
+  assertEquals(parse().vga, undefined);
+  assertEquals(parse("-vga", "none", "-name", "guest").vga, "none");
+  refused(["-vga", "cirrus"], '-vga: unknown display adapter "cirrus"; there is std, none');
+  assertEquals(parse("-serial", "mon:stdio").serial, [{ kind: "stdio" }]);
+});

@@ -97,6 +97,7 @@ export async function machineOptions(config: Configuration): Promise<MachineOpti
     cpu: config.cpu,
     processors: config.processors,
     hpet: config.hpet,
+    vga: config.vga,
     accel: config.accel as MachineOptions["accel"],
     drives: config.drives.map(({ file, media, index, id, readOnly, snapshot, detached }) => ({
       file,
