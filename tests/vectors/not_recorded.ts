@@ -14,6 +14,8 @@ const elsewhere = (because: string, file: string, title: string): Elsewhere => (
   title,
 });
 
+const XCR0 =
+  "which components are enabled is up to the host's kernel, and which of them are in use to its processor";
 const UMIP = "the host's kernel sets CR4.UMIP and makes up an answer";
 
 /** Rows without vectors. */
@@ -81,6 +83,41 @@ export const NOT_RECORDED: Record<string, Elsewhere> = {
     "belongs to ring 0",
     "long_control_test.ts",
     "STAC and CLAC set and clear AC in ring 0",
+  ),
+  invpcid: elsewhere(
+    "belongs to ring 0",
+    "tests/modes/long_system_test.ts",
+    "a new CR3 of another PCID forgets what is not global, INVPCID of every type what it names",
+  ),
+  xsave: elsewhere(
+    XCR0,
+    "xsave_test.ts",
+    "XSAVE writes the components asked for, and of the header their bits",
+  ),
+  xsaveopt: elsewhere(
+    XCR0,
+    "xsave_test.ts",
+    "XSAVE writes components in their initial configuration, XSAVEOPT leaves them out",
+  ),
+  xsavec: elsewhere(
+    XCR0,
+    "xsave_test.ts",
+    "XSAVEC writes the compacted format: what is in use, MXCSR with SSE",
+  ),
+  xrstor: elsewhere(
+    XCR0,
+    "xsave_test.ts",
+    "XRSTOR loads what XSAVE, XSAVEOPT and XSAVEC saved",
+  ),
+  xgetbv: elsewhere(
+    XCR0,
+    "xsave_test.ts",
+    "XSETBV takes x87 with or without SSE, in ring 0, and XGETBV reads it in any",
+  ),
+  xsetbv: elsewhere(
+    "belongs to ring 0",
+    "xsave_test.ts",
+    "XSETBV takes x87 with or without SSE, in ring 0, and XGETBV reads it in any",
   ),
   rdpmc: elsewhere(
     "whether user mode may is up to the host's kernel",
