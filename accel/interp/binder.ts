@@ -1,5 +1,5 @@
 /** Binds semantics to pre-decoded records: operands are fields of the record at `p`. */
-import { Binder, type Expr, type Variant, type Wide, type Width } from "../x86/binder.ts";
+import { Binder, type Expr, type Variant, type Width } from "../x86/binder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import { TLB_WRITE } from "../x86/mmu.ts";
 import { hitText, readText, writeText } from "../x86/tlb.ts";
@@ -272,34 +272,6 @@ export class InterpBinder extends Binder {
 
   pure(name: string, ...args: Expr[]): Expr {
     return `PURE.${name}(${args.join(",")})`;
-  }
-
-  private unreachable(): never {
-    throw new Error("64-bit operands outside 64-bit code: a mistake in the table");
-  }
-  read64(_i: number): Wide {
-    return this.unreachable();
-  }
-  write64(_i: number, _lo: Expr, _hi: Expr): void {
-    this.unreachable();
-  }
-  offset64(_i: number): Wide {
-    return this.unreachable();
-  }
-  push64(_lo: Expr, _hi: Expr): void {
-    this.unreachable();
-  }
-  pop64(_at?: Wide): Wide {
-    return this.unreachable();
-  }
-  get next64(): Wide {
-    return this.unreachable();
-  }
-  target64(): Wide {
-    return this.unreachable();
-  }
-  jumpTo64(_lo: Expr, _hi: Expr): void {
-    this.unreachable();
   }
 
   /** Emits what helpers are told of the instruction's place. */

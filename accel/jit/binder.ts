@@ -1,5 +1,12 @@
 /** Binds semantics to one place in a region: operands become constants and local variables. */
-import { Binder, type Expr, type Variant, type Wide, type Width } from "../x86/binder.ts";
+import {
+  Binder,
+  conditionOf,
+  type Expr,
+  type Variant,
+  type Wide,
+  type Width,
+} from "../x86/binder.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import * as S from "../x86/state.ts";
@@ -403,34 +410,6 @@ export class JitBinder extends Binder {
     return `PURE.${name}(${args.join(",")})`;
   }
 
-  private unreachable(): never {
-    throw new Error("64-bit operands outside 64-bit code: a mistake in the table");
-  }
-  read64(_i: number): Wide {
-    return this.unreachable();
-  }
-  write64(_i: number, _lo: Expr, _hi: Expr): void {
-    this.unreachable();
-  }
-  offset64(_i: number): Wide {
-    return this.unreachable();
-  }
-  push64(_lo: Expr, _hi: Expr): void {
-    this.unreachable();
-  }
-  pop64(_at?: Wide): Wide {
-    return this.unreachable();
-  }
-  get next64(): Wide {
-    return this.unreachable();
-  }
-  target64(): Wide {
-    return this.unreachable();
-  }
-  jumpTo64(_lo: Expr, _hi: Expr): void {
-    this.unreachable();
-  }
-
   // Helpers.
 
   /** Where an operand's words lie in `R`, for XMM and MMX operands. */
@@ -577,27 +556,3 @@ const NOTHING: Pending = {
   s: "0",
   r: "0",
 };
-
-/** A condition code as a boolean expression of the two flag words. */
-function conditionOf(cc: string, FR: Expr, FC: Expr): Expr {
-  switch (cc) {
-    case "o":
-      return `((${FC}^(${FC}<<1))<0)`;
-    case "b":
-      return `(${FC}<0)`;
-    case "z":
-      return `(${FR}===0)`;
-    case "be":
-      return `(${FC}<0||${FR}===0)`;
-    case "s":
-      return `((${FR}^(${FC}<<31))<0)`;
-    case "p":
-      return `(PARITY[(${FR}^(${FC}>>>8))&255]!==0)`;
-    case "l":
-      return `((${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
-    case "le":
-      return `(${FR}===0||(${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
-    default:
-      return `(!${conditionOf(cc.slice(1), FR, FC)})`;
-  }
-}

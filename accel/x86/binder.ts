@@ -93,23 +93,42 @@ export abstract class Binder {
   /** Address size in bits, for implicit counters. */
   abstract readonly addressSize: Expr;
 
-  // 64-bit operands; only asked of binders of 64-bit code.
+  // 64-bit operands; only binders of 64-bit code have them.
 
+  private unreachable(): never {
+    throw new Error("64-bit operands outside 64-bit code: a mistake in the table");
+  }
   /** The value of operand `i`, sign-extended where the encoding is narrower. */
-  abstract read64(i: number): Wide;
-  abstract write64(i: number, lo: Expr, hi: Expr): void;
+  read64(_i: number): Wide {
+    return this.unreachable();
+  }
+  write64(_i: number, _lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
   /** Halves of general register `n` as lvalues. */
   gpr64(n: number): Wide {
     return { lo: `R[${n * 2}]`, hi: `R[${n * 2 + 1}]` };
   }
-  abstract offset64(i: number): Wide;
-  abstract push64(lo: Expr, hi: Expr): void;
+  offset64(_i: number): Wide {
+    return this.unreachable();
+  }
+  push64(_lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
   /** Emits a pop from the stack pointer, or from `at`. */
-  abstract pop64(at?: Wide): Wide;
-  abstract readonly next64: Wide;
+  pop64(_at?: Wide): Wide {
+    return this.unreachable();
+  }
+  get next64(): Wide {
+    return this.unreachable();
+  }
   /** Emits the offset that the displacement names. */
-  abstract target64(): Wide;
-  abstract jumpTo64(lo: Expr, hi: Expr): void;
+  target64(): Wide {
+    return this.unreachable();
+  }
+  jumpTo64(_lo: Expr, _hi: Expr): void {
+    this.unreachable();
+  }
 
   // What all share.
 
@@ -269,27 +288,31 @@ export abstract class Binder {
 
   /** A condition code as a boolean expression. */
   condition(cc: string): Expr {
-    const { FR, FC } = this;
-    switch (cc) {
-      case "o":
-        return `((${FC}^(${FC}<<1))<0)`;
-      case "b":
-        return `(${FC}<0)`;
-      case "z":
-        return `(${FR}===0)`;
-      case "be":
-        return `(${FC}<0||${FR}===0)`;
-      case "s":
-        return `((${FR}^(${FC}<<31))<0)`;
-      case "p":
-        return `(PARITY[(${FR}^(${FC}>>>8))&255]!==0)`;
-      case "l":
-        return `((${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
-      case "le":
-        return `(${FR}===0||(${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
-      default:
-        return `(!${this.condition(cc.slice(1))})`;
-    }
+    return conditionOf(cc, this.FR, this.FC);
+  }
+}
+
+/** A condition code as a boolean expression of the two flag words. */
+export function conditionOf(cc: string, FR: Expr, FC: Expr): Expr {
+  switch (cc) {
+    case "o":
+      return `((${FC}^(${FC}<<1))<0)`;
+    case "b":
+      return `(${FC}<0)`;
+    case "z":
+      return `(${FR}===0)`;
+    case "be":
+      return `(${FC}<0||${FR}===0)`;
+    case "s":
+      return `((${FR}^(${FC}<<31))<0)`;
+    case "p":
+      return `(PARITY[(${FR}^(${FC}>>>8))&255]!==0)`;
+    case "l":
+      return `((${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+    case "le":
+      return `(${FR}===0||(${FR}^(${FC}<<31)^${FC}^(${FC}<<1))<0)`;
+    default:
+      return `(!${conditionOf(cc.slice(1), FR, FC)})`;
   }
 }
 
