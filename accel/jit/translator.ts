@@ -77,6 +77,8 @@ export class Translator extends Interpreter {
   private readonly why = new Int32Array(1);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private entered = 0;
+  /** Guest instructions that regions executed. */
+  private executed = 0;
   /** Looks at what is hot, modulo a little. */
   private looks = 0;
   /** How far the ring of branches was looked at. */
@@ -120,6 +122,7 @@ export class Translator extends Interpreter {
       instructions,
       invalidated,
       entered: this.entered,
+      executed: this.executed,
       exits: Object.fromEntries(REASONS.map((name, i) => [name, this.exits[i]])),
     };
   }
@@ -137,6 +140,7 @@ export class Translator extends Interpreter {
       exits[why[0]]++;
       const id = (entry >> 6) & (COUNTED - 1);
       work[id] += n - left;
+      this.executed += n - left;
       if ((++uses[id] & (TRIAL - 1)) === 0) {
         if (work[id] < TRIAL * WORTH) this.store.giveUp(entry >> 6);
         work[id] = 0;

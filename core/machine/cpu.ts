@@ -46,6 +46,8 @@ export interface TranslationStatistics {
   invalidated: number;
   /** How often a region was entered. */
   entered: number;
+  /** Guest instructions that were executed in regions. */
+  executed: number;
   /** How often regions were left, by reason. */
   exits: Record<string, number>;
 }

@@ -206,14 +206,15 @@ export class BoardMachine implements AsyncDisposable {
     if (first === undefined) return undefined;
     // Processors share regions and count apart how they use them.
     const exits: Record<string, number> = {};
-    let entered = 0;
+    let entered = 0, executed = 0;
     for (const one of all) {
       entered += one!.entered;
+      executed += one!.executed;
       for (const [why, count] of Object.entries(one!.exits)) {
         exits[why] = (exits[why] ?? 0) + count;
       }
     }
-    return { ...first, entered, exits };
+    return { ...first, entered, executed, exits };
   }
 
   /** The processor's registers, by their names in Intel's manual. */
