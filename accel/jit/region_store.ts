@@ -172,6 +172,10 @@ export class RegionStore {
     this.seen.fill(0);
     this.byPage.clear();
     this.generations.clear();
+    this.invalidations.clear();
+    this.uses.fill(0);
+    this.work.fill(0);
+    this.looked.fill(0);
     this.list.length = 0;
     for (const functions of this.members) functions.length = 0;
     this.regions = this.bytes = 0;

@@ -43,6 +43,9 @@ import { COUNTED, NEVER, type Region, type RegionFunction, RegionStore } from ".
 export interface JitOptions {
   /** Compile at first sight, for tests. */
   eager?: boolean;
+  /** Instructions between two looks at what is hot, and looks that must find a place; for tests. */
+  sample?: number;
+  hot?: number;
   /** Told of the text of each region. */
   trace?: (text: string) => void;
 }
@@ -67,6 +70,7 @@ const MOST_INVALIDATIONS = 4;
 /** A processor whose hot code is translated. */
 export class Translator extends Interpreter {
   private readonly eager: boolean;
+  private readonly hot: number;
   private readonly trace: ((text: string) => void) | undefined;
   /** What the processors of one board share, and this one's own functions by region number. */
   private readonly store: RegionStore;
@@ -90,7 +94,8 @@ export class Translator extends Interpreter {
     const { peer } = options;
     this.eager = peer?.eager ?? options.eager === true;
     this.trace = peer?.trace ?? options.trace;
-    this.stretch = SAMPLE;
+    this.hot = peer?.hot ?? options.hot ?? HOT;
+    this.stretch = peer?.stretch ?? options.sample ?? SAMPLE;
     this.store = peer?.store ?? new RegionStore(this.code);
     this.store.join(this.functions);
     const { x86 } = this;
@@ -228,7 +233,7 @@ export class Translator extends Interpreter {
       if (looked[start >> 3] === look) continue;
       looked[start >> 3] = look;
       const warmth = ++heat[start >> 3];
-      if (warmth % HOT === 0) this.consider(start, warmth / HOT);
+      if (warmth % this.hot === 0) this.consider(start, warmth / this.hot);
     }
     // Where the next stretch happens to begin says nothing.
     looked[this.placeOf(R[S.RIP], R[S.RIP + 1]) >> 3] = (look + 1) & 0xff;
