@@ -1,0 +1,180 @@
+/**
+ * Runs guests on the interpreter and on the translator, and compares everything that a guest could notice. Where
+ * they part it says after which instruction, and what differed. As a program:
+ *
+ *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--regions FILE]
+ *
+ * --guest    i386, amd64, smp4, amd64-smp4 (Linux), kernels (all of bench/microbench), or one such as alu.32;
+ *            default all but amd64-smp4
+ * --to       the end, 1000 by default; kernels run to their own unless it is given
+ * --every    how often everything is compared, 10 by default; the processors are ten times as often
+ * --eager    translates at first sight, which is slow
+ * --regions  writes the texts of all regions to a file
+ */
+import { disassemble } from "../../core/debug/disassemble.ts";
+import { kernel, kernelNames, LINUX_NAMES, linuxBoot, type LinuxName } from "./guests.ts";
+import type { MakeOptions } from "./guests.ts";
+import { Lockstep, type Parting } from "./lockstep.ts";
+
+const MILLION = 1_000_000;
+/** Where states' hashes are taken, in instructions. */
+const MARKS = [1, 10, 100, 1000].map((millions) => millions * MILLION);
+
+/** How far two engines agreed. */
+export interface Agreement {
+  /** Instructions executed, up to the guest's end if that came before. */
+  instructions: number;
+  /** Hash of the whole state at each mark, and at the end. */
+  hashes: { instructions: number; hash: string }[];
+  /** What they differ in at the end of the run, "" if in nothing. */
+  differences: string;
+  parting?: Parting;
+  /** Regions that were entered. */
+  entered: number;
+}
+
+/** How a guest is run. */
+export interface CompareOptions {
+  /** Instructions to run. */
+  to: number;
+  /** Instructions between two comparisons of everything. Default 10 million. */
+  every?: number;
+  eager?: boolean;
+  trace?: (text: string) => void;
+  /** Told of each hash. */
+  onHash?: (instructions: number, hash: string) => void;
+}
+
+/** Runs a guest on both engines, side by side. */
+export async function compareEngines(
+  options: MakeOptions,
+  { to, every = 10 * MILLION, eager = false, trace, onHash }: CompareOptions,
+): Promise<Agreement> {
+  const lockstep = await Lockstep.create(options, { jit: { eager, trace } });
+  const hashes: Agreement["hashes"] = [];
+  const take = () => {
+    const { instructions } = lockstep, [hash, other] = [lockstep.a.hash, lockstep.b.hash];
+    if (hash !== other) return `the hashes are ${hash} and ${other}`;
+    hashes.push({ instructions, hash });
+    onHash?.(instructions, hash);
+    return "";
+  };
+  const step = Math.max(1, Math.ceil(every / 10));
+  let differences = "", parting: Parting | undefined, at = 0;
+  lockstep.agree();
+  while (at < to && !lockstep.ended && differences === "") {
+    const mark = MARKS.find((one) => one > at) ?? Infinity;
+    const whole = Math.min(to, mark, (Math.floor(at / every) + 1) * every);
+    at = Math.min(whole, (Math.floor(at / step) + 1) * step);
+    lockstep.go(at);
+    differences = lockstep.compareProcessors();
+    if (differences !== "" || at !== whole && !lockstep.ended) continue;
+    differences = lockstep.compare();
+    if (differences !== "") continue;
+    if (at === mark || at === to || lockstep.ended) differences = take();
+    lockstep.agree();
+  }
+  if (differences !== "") parting = lockstep.bisect(at);
+  const { instructions, translator: { translation: { entered } } } = lockstep;
+  await lockstep.dispose();
+  return { instructions, hashes, differences, parting, entered };
+}
+
+/** Says how two engines parted; "" if they did not. */
+export function describeParting({ instructions, differences, parting }: Agreement): string {
+  if (differences === "") return "";
+  if (parting === undefined) {
+    return `the engines differ at or before ${instructions} instructions: ${differences}\n` +
+      "From the last comparison on, with what was translated by then, it did not happen again: " +
+      "compare more often (--every).";
+  }
+  const registers = Object.entries(parting.registers)
+    .map(([name, value]) => `${name} ${value.toString(16)}`);
+  return [
+    `the engines were the same after ${parting.last} instructions, and are not after ${parting.first}:`,
+    parting.differences,
+    "Interpreter and translator, in this order. The interpreter's last instructions:",
+    ...parting.recent.map((one) => `  ${one.ip.toString(16)}  ${disassemble(one)}`),
+    `and its registers: ${registers.join(" ")}`,
+  ].join("\n");
+}
+
+/** The value of an option, or undefined. */
+function option(name: string): string | undefined {
+  const at = Deno.args.indexOf(`--${name}`);
+  return at < 0 ? undefined : Deno.args[at + 1];
+}
+
+function millions(name: string): number | undefined {
+  const text = option(name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${name} takes a number of millions above 0, not ${text}`);
+  return Math.round(value * MILLION);
+}
+
+/** All guests that a name stands for. */
+async function guests(name: string): Promise<[string, MakeOptions, number][]> {
+  if ((LINUX_NAMES as string[]).includes(name)) {
+    return [[name, await linuxBoot(name as LinuxName), 1000 * MILLION]];
+  }
+  const kernels = kernelNames();
+  const wanted = name === "kernels" ? kernels : kernels.filter((one) => one === name);
+  if (wanted.length === 0) {
+    throw new Error(
+      `no guest ${name}: there are ${[...LINUX_NAMES, "kernels", ...kernels].join(", ")}`,
+    );
+  }
+  return Promise.all(
+    wanted.map(async (one): Promise<[string, MakeOptions, number]> => [
+      one,
+      await kernel(one),
+      Infinity,
+    ]),
+  );
+}
+
+async function main(): Promise<number> {
+  const KNOWN = ["--guest", "--to", "--every", "--regions"];
+  for (let i = 0; i < Deno.args.length; i++) {
+    if (KNOWN.includes(Deno.args[i])) i++;
+    else if (Deno.args[i] !== "--eager") {
+      console.error(`unknown option ${Deno.args[i]}: there are ${KNOWN.join(", ")}, --eager`);
+      return 2;
+    }
+  }
+  const names = (option("guest") ?? "i386,amd64,smp4,kernels").split(",");
+  const to = millions("to"), every = millions("every"), regions = option("regions");
+  const file = regions === undefined
+    ? undefined
+    : await Deno.open(regions, { write: true, create: true, truncate: true });
+  const encoder = new TextEncoder();
+  const trace = file && ((text: string) => void file.writeSync(encoder.encode(text)));
+  let failed = 0;
+  for (const name of names) {
+    for (const [guest, options, end] of await guests(name)) {
+      const began = performance.now();
+      const agreement = await compareEngines(options, {
+        to: to ?? end,
+        every,
+        eager: Deno.args.includes("--eager"),
+        trace,
+        onHash: (instructions, hash) => console.log(`${guest}: ${instructions} ${hash}`),
+      });
+      const seconds = ((performance.now() - began) / 1000).toFixed(1);
+      const problem = describeParting(agreement);
+      if (problem === "") {
+        const { instructions, entered } = agreement;
+        console.log(
+          `${guest}: the same to ${instructions} instructions, ${entered} entries, ${seconds} s`,
+        );
+      } else {
+        console.log(`${guest}: ${problem}`);
+        failed++;
+      }
+    }
+  }
+  return failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await main());

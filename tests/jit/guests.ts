@@ -1,0 +1,60 @@
+/** The guests on which the engines are compared. */
+import { fromFileUrl, join } from "@std/path";
+import type { LinuxFlavour } from "../../scripts/guests/guests.ts";
+import { linuxGuest } from "../../scripts/guests/initramfs.ts";
+import type { BoardOptions } from "./half.ts";
+
+const MIB = 2 ** 20;
+
+/** Makes the options of one guest's board, anew at each call. */
+export type MakeOptions = () => BoardOptions;
+
+/** Debian's kernels as `deno task boot` starts them, by the names that `boots.ts` takes. */
+const LINUX = {
+  i386: { arch: "i386", flavour: "686", processors: 1 },
+  amd64: { arch: "amd64", flavour: "amd64", processors: 1 },
+  smp4: { arch: "i386", flavour: "686", processors: 4 },
+  "amd64-smp4": { arch: "amd64", flavour: "amd64", processors: 4 },
+} as const satisfies Record<
+  string,
+  { arch: "i386" | "amd64"; flavour: LinuxFlavour; processors: number }
+>;
+
+/** The name of a boot. */
+export type LinuxName = keyof typeof LINUX;
+/** The names of all boots. */
+export const LINUX_NAMES = Object.keys(LINUX) as LinuxName[];
+
+/** A boot of Linux. */
+export async function linuxBoot(name: LinuxName): Promise<MakeOptions> {
+  const { arch, flavour, processors } = LINUX[name];
+  const { kernel, initrd } = await linuxGuest({ arch, flavour });
+  const [image, disk] = await Promise.all([kernel, initrd].map((file) => Deno.readFile(file)));
+  return () => ({
+    memory: 128 * MIB,
+    processors,
+    kernel: {
+      kernel: { file: kernel, bytes: image },
+      initrd: { file: initrd, bytes: disk },
+      commandLine: "console=ttyS0",
+    },
+  });
+}
+
+const KERNELS = fromFileUrl(new URL("../../bench/microbench/out10", import.meta.url));
+
+/** Names of the bare-metal kernels, such as `alu.32`. */
+export function kernelNames(): string[] {
+  return [...Deno.readDirSync(KERNELS)].map(({ name }) => name)
+    .filter((name) => name.endsWith(".elf")).map((name) => name.slice(0, -4)).sort();
+}
+
+/** A bare-metal kernel of `bench/microbench`, at a tenth of its size. */
+export async function kernel(name: string): Promise<MakeOptions> {
+  const file = join(KERNELS, `${name}.elf`), bytes = await Deno.readFile(file);
+  return () => ({
+    memory: 32 * MIB,
+    kernel: { kernel: { file, bytes } },
+    devices: ["isa-debug-exit,iobase=0xf4,iosize=4"],
+  });
+}
