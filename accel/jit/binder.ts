@@ -45,7 +45,7 @@ export class JitBinder extends Binder {
   /** The slot that {@linkcode JitBinder.loadForUpdate} found. */
   protected slot: Expr = "";
 
-  constructor(protected readonly e: Emitter, readonly insn: Insn) {
+  constructor(readonly e: Emitter, readonly insn: Insn) {
     const variant: Variant = {
       form: insn.form,
       operandSize: insn.operandSize,
@@ -81,6 +81,14 @@ export class JitBinder extends Binder {
   get FC(): Expr {
     this.e.flush();
     return "fc";
+  }
+
+  /** Flags of COMISD and its kin for operands that are no NaN. */
+  flagsCompare(x: Expr, y: Expr): void {
+    const equal = this.let(`${x}===${y}`), less = this.let(`${x}<${y}`);
+    // As setArithFlags has ZF, CF, or none of them, without PF.
+    const fr = this.let(`${equal}?0:1`), fc = this.let(`${equal}?256:${less}?-1073741824:0`);
+    this.leave({ width: 32, fr, fc, compared: { equal, less } });
   }
 
   private leave(flags: Partial<Pending> & Pick<Pending, "width" | "fr">): void {
@@ -180,6 +188,19 @@ export class JitBinder extends Binder {
     const p = this.e.pending;
     if (p === undefined) return conditionOf(cc, "fr", "fc");
     if (cc[0] === "n") return `(!${this.condition(cc.slice(1))})`;
+    if (p.compared !== undefined) {
+      const { equal, less } = p.compared;
+      switch (cc) {
+        case "z":
+          return `(${equal})`;
+        case "b":
+          return `(${less})`;
+        case "be":
+          return `(${equal}||${less})`;
+        case "p":
+          return "(false)";
+      }
+    }
     if (p.kind === SUB && p.plain) {
       const mask = p.width === 32 ? ">>>0" : p.width === 16 ? "&65535" : "&255";
       const d = this.signed(p.d, p.width as Width), s = this.signed(p.s, p.width as Width);
@@ -273,7 +294,7 @@ export class JitBinder extends Binder {
     return /^-?\d+$/.test(value) ? value : `(${value})|0`;
   }
 
-  protected immediate(i: number): Expr {
+  override immediate(i: number): Expr {
     const earlier = this.variant.form.operands.slice(0, i).filter((o) => o.kind === "I").length;
     const value = earlier === 0 ? this.insn.immediate : this.insn.immediate2;
     return value < 0 ? `(${value})` : `${value}`;
@@ -413,7 +434,7 @@ export class JitBinder extends Binder {
   // Helpers.
 
   /** Where an operand's words lie in `R`, for XMM and MMX operands. */
-  protected wordsOf(operand: Operand): number {
+  wordsOf(operand: Operand): number {
     const { insn } = this;
     switch (operand.kind) {
       case "V":
@@ -454,24 +475,39 @@ export class JitBinder extends Binder {
   }
 
   /**
-   * Emits the call of a helper as `rows.ts` lays down, memory operands being in one page of directly
-   * addressed memory.
+   * Emits the address of memory operand `i` and the checks that it lies in one page of directly addressed
+   * memory; gives the name of its place there. What is not so is the interpreter's.
    *
-   * @param marker place of the record that tells where the processor is
+   * @param kind `aligned` if it must be aligned to 16 bytes, `noted` if a helper is told its address
    */
-  callHelper(marker: number, words: { current: number; end: number }): void {
-    const { insn, e } = this, { row, operands } = insn.form;
+  memoryPlace(
+    i: number,
+    bytes: number,
+    write: boolean,
+    kind: { aligned: boolean; noted?: boolean },
+  ): Expr {
+    const linear = this.address(i, bytes, write);
+    if (kind.aligned) this.emit(`if((${linear}&15)!==0)${this.e.bail(LEFT_FAULT)}`);
+    const at = this.let(this.place(bytes, linear, write));
+    if (kind.noted === true) this.noteAddress(linear);
+    return at;
+  }
+
+  /** Emits that the interpreter does the instruction unless a condition holds. */
+  unless(condition: Expr): void {
+    this.emit(`if(!(${condition}))${this.e.bail(LEFT_FAULT)}`);
+  }
+
+  /** Emits what helpers get, as `rows.ts` lays down; gives their arguments and what is to be done around the call. */
+  protected gatherOperands(): Gathered {
+    const { insn } = this, { row, operands } = insn.form;
     const args: Expr[] = [], after: (() => void)[] = [], before: string[] = [];
     operands.forEach((operand, i) => {
       const { kind, writes, reads } = operand;
       if ((this.variant.memory && "EWQF".includes(kind)) || kind === "O") {
         const bytes = operandBytes(operand, this.variant.operandSize, this.variant.long);
-        const linear = this.address(i, bytes, writes);
-        if (bytes === 16 && row.unaligned !== true) {
-          this.emit(`if((${linear}&15)!==0)${e.bail(LEFT_FAULT)}`);
-        }
-        const at = this.let(this.place(bytes, linear, writes));
-        this.noteAddress(linear);
+        const aligned = bytes === 16 && (row.unaligned !== true || /^sha/.test(row.semantic));
+        const at = this.memoryPlace(i, bytes, writes, { aligned, noted: true });
         if (kind === "E" || kind === "O") {
           const width = bytes * 8 as Width;
           args.push(reads ? this.let(this.get(width === 64 ? 32 : width, at)) : "0");
@@ -523,7 +559,19 @@ export class JitBinder extends Binder {
         if (writes) after.push(() => this.takeResult(i));
       }
     });
+    return { args, before, after };
+  }
+
+  /**
+   * Emits the call of a helper with the whole state stored.
+   *
+   * @param marker place of the record that tells where the processor is
+   */
+  callHelper(marker: number, words: { current: number; end: number }): void {
+    const { insn, e } = this, { row } = insn.form;
+    const { args, before, after } = this.gatherOperands();
     e.flush();
+    e.vectors.forget();
     for (const line of before) this.emit(line);
     // The state is whole while the helper runs: it may fault, ask for the time, or read any register.
     this.emit(
@@ -533,17 +581,51 @@ export class JitBinder extends Binder {
     this.emit(
       `cpu.operandSize=${insn.operandSize};cpu.addressSize=${insn.addressSize};cpu.repeat=${insn.repeat};R[${S.INSN_SEG}]=${insn.segment};`,
     );
-    if (/^(D[89A-F]\b|9B)/.test(row.opcode)) {
-      const told = operands.every((o) => o.kind !== "I") && insn.modrm >= 0 && insn.opcode >= 0xd8;
-      this.emit(
-        `R[${S.INSN_FOP}]=${told ? ((insn.opcode & 7) << 8) | insn.modrm : insn.immediate};`,
-      );
-    }
+    const fop = this.x87Opcode();
+    if (fop !== undefined) this.emit(`R[${S.INSN_FOP}]=${fop};`);
     if (row.guard !== undefined) this.emit(`GUARDS.${row.guard}(cpu);`);
     this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});/*load*/`);
     for (const store of after) store();
     this.emit("}");
   }
+
+  /** What an x87 instruction leaves in FOP; undefined for other instructions. */
+  x87Opcode(): number | undefined {
+    const { insn } = this, { row, operands } = insn.form;
+    if (!/^(D[89A-F]\b|9B)/.test(row.opcode)) return undefined;
+    const told = operands.every((o) => o.kind !== "I") && insn.modrm >= 0 && insn.opcode >= 0xd8;
+    return told ? ((insn.opcode & 7) << 8) | insn.modrm : insn.immediate;
+  }
+
+  /**
+   * Emits the call of a helper that reads and writes neither general registers nor memory, and that
+   * cannot fault once the conditions of `direct.ts` hold: no state is stored.
+   */
+  callDirect(flags: { reads: boolean; writes: boolean }): void {
+    const { insn, e } = this, { row } = insn.form;
+    const { args, before, after } = this.gatherOperands();
+    e.vectors.forget();
+    if (flags.reads || flags.writes) e.flush();
+    for (const line of before) this.emit(line);
+    const fop = this.x87Opcode();
+    if (fop !== undefined) {
+      this.describe();
+      this.emit(`R[${S.INSN_FOP}]=${fop};R[${S.INSN_SEG}]=${insn.segment};`);
+    }
+    if (flags.reads) this.emit(`R[${S.FR}]=fr;R[${S.FC}]=fc;`);
+    this.emit(`cpu.operandSize=${insn.operandSize};`);
+    this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});`);
+    if (flags.writes) this.emit(`fr=R[${S.FR}];fc=R[${S.FC}];`);
+    for (const store of after) store();
+    this.emit("}");
+  }
+}
+
+/** A helper's arguments, and what is to be emitted before and after its call. */
+interface Gathered {
+  args: Expr[];
+  before: string[];
+  after: (() => void)[];
 }
 
 const NOTHING: Pending = {

@@ -1,5 +1,6 @@
 /** The text of one region as it is written: names, the flags not stored yet, and the ways out. */
 import type { Expr } from "../x86/binder.ts";
+import { VectorState } from "./vector_state.ts";
 
 /** How the flag words follow from what {@linkcode Pending} holds; see {@linkcode carriesOf}. */
 export const WHOLE = 0, ADD = 1, SUB = 2;
@@ -23,6 +24,8 @@ export interface Pending {
   r: Expr;
   /** Whether d - s is all there is to r, so that conditions can compare the operands. */
   plain: boolean;
+  /** For a comparison of floating-point numbers: its results as boolean names. */
+  compared?: { equal: Expr; less: Expr };
 }
 
 /** Why a region was left. */
@@ -69,7 +72,18 @@ export class Emitter {
   at = 0;
   next = 0;
 
+  /** What is known of the XMM registers here. */
+  readonly vectors = new VectorState();
+  /** Names that do not change within a region, with their values. */
+  readonly constants = new Map<string, Expr>();
+
   constructor(readonly long: boolean) {}
+
+  /** A name for what does not change within the region. */
+  constant(name: string, value: Expr): Expr {
+    this.constants.set(name, value);
+    return name;
+  }
 
   emit(line: string): void {
     this.lines.push(line);

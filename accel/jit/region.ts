@@ -5,6 +5,7 @@ import { TLB_WRITE } from "../x86/mmu.ts";
 import * as S from "../x86/state.ts";
 import { CURRENT, LONG_BASE, PAGE_IP, PAGE_IP_HI, PLACE_END, TLB_BASE } from "../interp/record.ts";
 import { JitBinder, type Jump } from "./binder.ts";
+import { emitDirect } from "./direct.ts";
 import type { Block, Discovery } from "./discover.ts";
 import {
   Emitter,
@@ -179,6 +180,7 @@ class Writer {
       e.long
         ? `const lb=R[${LONG_BASE}],pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];`
         : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
+      ...[...e.constants].map(([name, value]) => `const ${name}=${value};`),
       body.replaceAll("/*save*/", save).replaceAll("/*load*/", load),
       `fc=carriesOf(fk,fd,fs,fr,fc);`,
       save,
@@ -264,6 +266,7 @@ class Writer {
   private block(block: Block, node: number): void {
     const { e, context } = this;
     let jump: JitBinder["jump"];
+    e.vectors.forget();
     for (const { insn, offset } of block.insns) {
       e.at = offset;
       e.next = offset + insn.length;
@@ -271,7 +274,7 @@ class Writer {
       jump = undefined;
       if (!e.long && insn.form.row.semantic === "leave" && insn.operandSize === 32) {
         binder.leaveFrame();
-      } else if (!context.meaning(binder)) {
+      } else if (!context.meaning(binder) && !emitDirect(binder)) {
         const marker = context.marker(e.at, e.next);
         binder.callHelper(marker, { current: CURRENT, end: PLACE_END });
         // Something happened that the run loop must see to before the next instruction.

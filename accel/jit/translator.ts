@@ -36,6 +36,7 @@ import {
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
 import { carriesOf, LEFT_BUDGET, REASONS } from "./emitter.ts";
+import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
 
@@ -112,6 +113,7 @@ export class Translator extends Interpreter {
       LT: x86.mmu64.tlb,
       WIDE,
       cpu: x86,
+      ...vectorScope(x86),
       carriesOf,
       WHY: this.why,
     };
@@ -285,7 +287,7 @@ export class Translator extends Interpreter {
     const { page, host, mode } = origin;
     const long = mode === MODE_LONG;
     if (!long && (mode & (MODE_BIG | MODE_FLAT)) !== (MODE_BIG | MODE_FLAT)) return;
-    if (store.changes(host) > MOST_INVALIDATIONS) return;
+    if (!this.eager && store.changes(host) > MOST_INVALIDATIONS) return;
     const start = C[p + F_PLACE] & 0xfff;
     const known = (offset: number) => code.places[(page << 12) | offset];
     const seen = (offset: number) => offset < 0x1000 && store.seen[known(offset) >> 3] !== 0;

@@ -9,7 +9,7 @@ import type { Helper } from "../rows.ts";
 import * as S from "../state.ts";
 
 /** An expression on operands named by two pieces of text. */
-type Expression = (x: string, y: string) => string;
+export type Expression = (x: string, y: string) => string;
 
 /** Two signed or unsigned halves of a word. */
 const halves = (signed: boolean, e: Expression): Expression => (x, y) => {
@@ -106,6 +106,9 @@ const WORDS_XMM: Record<string, Expression> = {
   pminud: (x, y) => `(${x}>>>0)<(${y}>>>0)?${x}:${y}`,
   pmaxud: (x, y) => `(${x}>>>0)>(${y}>>>0)?${x}:${y}`,
 };
+
+/** What the packed operations make of one word, as text: its value may lie outside int32. */
+export const XMM_WORDS: Record<string, Expression> = { ...WORDS, ...WORDS_XMM };
 
 function clampTo(value: number, low: number, high: number): number {
   return value < low ? low : value > high ? high : value;
