@@ -1,0 +1,159 @@
+/** Runs fuzzed programs on several engines; finds where they part, and makes what fails smaller. */
+import { disassemble } from "../../../core/debug/disassemble.ts";
+import { Prng } from "../../vectors/prng.ts";
+import { Engines } from "./engines.ts";
+import type { Image } from "./kernel.ts";
+import { makeProgram, type Program } from "./program.ts";
+
+/** A program in which engines differ. */
+export interface Failure {
+  /** Counts of instructions: where all were alike last, and where they no longer were. */
+  alike: number;
+  apart: number;
+  /** How they differ. */
+  differences: string;
+}
+
+/** Instructions of one program. */
+export const LENGTH = 60_000;
+
+/** The counts of instructions at which the engines of a program are compared: odd ones, near and far. */
+export function stops(seed: number, length = LENGTH): number[] {
+  const rng = new Prng(seed ^ 0x0dd), counts: number[] = [];
+  for (let at = 0; at < length;) {
+    const kind = rng.below(10);
+    at += 1 + rng.below(kind < 4 ? 40 : kind < 8 ? 1000 : 12_000);
+    counts.push(Math.min(at, length));
+  }
+  return counts;
+}
+
+/** Runs a program from its start; undefined if the engines stay alike. */
+export function runImage(
+  engines: Engines,
+  image: Image,
+  counts: readonly number[],
+): Failure | undefined {
+  engines.start(image);
+  let alike = 0;
+  for (const count of counts) {
+    const differences = engines.advance(count);
+    if (differences !== "") return { alike, apart: count, differences };
+    alike = count;
+    if (engines.over || engines.count < count) break;
+  }
+  const differences = engines.compareAll();
+  return differences === "" ? undefined : { alike, apart: alike, differences };
+}
+
+/** Finds the fewest instructions after which the engines of a failing program differ. */
+export function narrow(
+  engines: Engines,
+  image: Image,
+  counts: readonly number[],
+  failure: Failure,
+): Failure {
+  const before = counts.filter((count) => count <= failure.alike);
+  let { alike, apart, differences } = failure;
+  while (apart - alike > 1) {
+    const middle = (alike + apart) >> 1;
+    const found = runImage(engines, image, [...before, middle]);
+    if (found === undefined) alike = middle;
+    else ({ apart, differences } = found);
+    if (found !== undefined && found.apart < middle) break;
+  }
+  return { alike, apart, differences };
+}
+
+/** What the reference executed around a count of instructions. */
+export function listing(engines: Engines, image: Image, count: number): string {
+  engines.start(image);
+  engines.advance(count);
+  return engines.reference.recent(24).map(({ linear, bytes, bits, ip }) =>
+    `  ${(linear >>> 0).toString(16).padStart(8, "0")}  ${
+      [...bytes].map((b) => b.toString(16).padStart(2, "0")).join(" ").padEnd(30)
+    } ${disassemble({ bytes, bits, ip })}`
+  ).join("\n");
+}
+
+/** Leaves out pieces of a failing program as long as it still fails. */
+export function minimise(
+  engines: Engines,
+  seed: number,
+  without: Set<number>,
+  counts: readonly number[],
+  deadline: number,
+): Set<number> {
+  let left = new Set(without);
+  const fails = (without: ReadonlySet<number>): boolean => {
+    try {
+      return runImage(engines, makeProgram(seed, without).image, counts) !== undefined;
+    } catch (error) {
+      if (error instanceof RangeError) return false;
+      throw error;
+    }
+  };
+  for (let again = true; again;) {
+    again = false;
+    const ids = makeProgram(seed, left).pieces.map(({ id }) => id).filter((id) => !left.has(id));
+    for (
+      let size = Math.ceil(ids.length / 2);
+      size >= 1;
+      size = size === 1 ? 0 : Math.ceil(size / 2)
+    ) {
+      for (let at = 0; at < ids.length; at += size) {
+        if (performance.now() > deadline) return left;
+        const some = ids.slice(at, at + size).filter((id) => !left.has(id));
+        if (some.length === 0) continue;
+        const fewer = new Set([...left, ...some]);
+        if (!fails(fewer)) continue;
+        left = fewer;
+        again = true;
+      }
+    }
+  }
+  return left;
+}
+
+/** Programs run on one set of boards; then fresh ones take over. */
+const PER_BOARDS = 100;
+
+/** Runs the programs of consecutive seeds. */
+export class Fuzzer {
+  programs = 0;
+  instructions = 0;
+  /** Seeds whose programs came to an end early. */
+  ended = 0;
+  compiled = 0;
+  entered = 0;
+  private engines: Engines | undefined;
+  private since = 0;
+
+  /** Runs the program of a seed. */
+  async run(seed: number): Promise<{ program: Program; failure: Failure } | undefined> {
+    if (this.since++ % PER_BOARDS === 0) await this.renew();
+    const engines = this.engines!, program = makeProgram(seed);
+    const failure = runImage(engines, program.image, stops(seed));
+    this.programs++;
+    this.instructions += engines.count;
+    if (engines.count < LENGTH) this.ended++;
+    if (failure === undefined) return undefined;
+    this.since = 0;
+    return { program, failure };
+  }
+
+  private async renew(): Promise<void> {
+    await this.dispose();
+    this.engines = await Engines.create();
+  }
+
+  async dispose(): Promise<void> {
+    if (this.engines === undefined) return;
+    for (const { translation } of this.engines.translators) {
+      this.compiled += translation.compiled;
+      this.entered += translation.entered;
+    }
+    await this.engines.dispose();
+    this.engines = undefined;
+  }
+}

@@ -1,0 +1,476 @@
+/** The pieces that a fuzzed program is built of: a tree of control structures with straight code in them. */
+import { bytesOf, EAX, EBP, EBX, ECX, EDI, ESI, type Label } from "./assembler.ts";
+import { type Context, NOT_SIGN, NOT_ZERO, ZERO } from "./context.ts";
+import { condition, consumer, instruction } from "./integer.ts";
+import * as L from "./layout.ts";
+import { vectorInstruction } from "./vector.ts";
+import { Prng } from "../../vectors/prng.ts";
+
+/** A piece. It depends on nothing but its own seed, so that others can be left out. */
+export interface Node {
+  readonly id: number;
+  readonly kind: string;
+  readonly seed: number;
+  readonly children: readonly (readonly Node[])[];
+}
+
+/** Emits a piece; `child` emits the pieces of one of its branches. */
+type Kind = (c: Context, node: Node, child: (n: number) => void) => void;
+
+/** Times around the loops within each other that a program may make in one round. */
+const MOST_TIMES = 1500;
+
+function repeat(c: Context, times: number, body: () => void): void {
+  c.times *= times;
+  body();
+  c.times /= times;
+}
+
+function turns(c: Context): number {
+  const most = Math.max(1, Math.floor(MOST_TIMES / c.times));
+  return Math.min(most, c.rng.chance(20) ? c.rng.range(1, 120) : c.rng.range(1, 12));
+}
+
+/** Registers that may hold a counter while a body runs, by how they are used least. */
+function spare(c: Context): number | undefined {
+  const list = [EBX, EBP, EDI, ESI, 12, 13, 14, 15].filter((r) => c.free.includes(r));
+  return c.free.length > 4 && list.length > 0 ? c.rng.pick(list) : undefined;
+}
+
+const straight: Kind = (c) => {
+  for (let n = c.rng.range(1, 8); n > 0; n--) instruction(c);
+};
+
+const vectors: Kind = (c) => {
+  for (let n = c.rng.range(1, 6); n > 0; n--) {
+    if (c.rng.chance(75)) vectorInstruction(c);
+    else instruction(c);
+  }
+};
+
+/** Straight code that may fault, and goes on behind itself if it does. */
+const risky: Kind = (c) => {
+  const { a, rng } = c, after: Label = {};
+  a.storeLabel(c.at(L.RESUME_IP), after);
+  a.op([0x89], 4, { disp: c.at(L.RESUME_SP) }, { size: c.word });
+  c.risky = true;
+  for (let n = rng.range(1, 5); n > 0; n--) rng.chance(75) ? instruction(c) : vectorInstruction(c);
+  c.risky = false;
+  a.bind(after);
+};
+
+const choice: Kind = (c, node, child) => {
+  const { a } = c, otherwise: Label = {}, end: Label = {}, both = node.children.length > 1;
+  a.branch(condition(c), otherwise, c.rng.chance(10));
+  child(0);
+  if (both) a.jump(end);
+  a.bind(otherwise);
+  if (both) child(1);
+  a.bind(end);
+};
+
+/** Loops that end by a count. */
+const loop: Kind = (c, _, child) => {
+  const { a, rng } = c, times = turns(c), size = c.long && rng.chance(50) ? 64 : 32;
+  const register = spare(c), body = () => repeat(c, times, () => child(0));
+  switch (register === undefined ? 4 : rng.below(6)) {
+    case 0: { // Down to zero in a register.
+      a.set(register!, times);
+      const top = a.label();
+      c.reserving([register!], body);
+      a.op([0xff], 1, register!, { size });
+      a.branch(NOT_ZERO, top);
+      break;
+    }
+    case 1: { // Up to a limit, looked at before the body.
+      const top: Label = {}, end: Label = {};
+      a.op([0x31], register!, register!, { size });
+      a.bind(top);
+      a.op([0x83], 7, register!, { size, immediate: [Math.min(times, 127)] });
+      a.branch(0xd, end); // jge
+      c.reserving([register!], body);
+      a.op([0x83], 0, register!, { size, immediate: [1] });
+      a.jump(top);
+      a.bind(end);
+      break;
+    }
+    case 2: { // Down in steps until the sign changes.
+      a.set(register!, times * 3);
+      const top = a.label();
+      c.reserving([register!], body);
+      a.op([0x83], 5, register!, { size, immediate: [3] });
+      a.branch(NOT_SIGN, top);
+      break;
+    }
+    case 3: { // LOOP and its kin.
+      if (!c.can(ECX)) return child(0);
+      a.set(ECX, times);
+      const top = a.label(), out: Label = {}, end: Label = {};
+      c.reserving([ECX], body);
+      a.short(rng.pick([0xe2, 0xe2, 0xe0, 0xe1]), out); // To a long jump back.
+      a.jump(end);
+      a.bind(out);
+      a.jump(top);
+      a.bind(end);
+      break;
+    }
+    default: { // A counter in memory.
+      const cell = c.counter();
+      a.store(cell, times);
+      const top = a.label();
+      body();
+      a.op([0xff], 1, { disp: cell });
+      a.branch(rng.chance(50) ? NOT_ZERO : 0xf, top); // jnz, jg
+    }
+  }
+};
+
+/** A loop with an exit and a shortcut in its middle. */
+const exits: Kind = (c, _, child) => {
+  const { a, rng } = c, times = turns(c), cell = c.counter(), top: Label = {}, end: Label = {};
+  a.store(cell, times);
+  a.bind(top);
+  a.op([0xff], 1, { disp: cell });
+  a.branch(rng.chance(50) ? ZERO : 8, end, true);
+  repeat(c, times, () => {
+    child(0);
+    a.branch(condition(c), top);
+    if (rng.chance(40)) a.branch(condition(c), end, true);
+    child(1);
+  });
+  a.jump(top);
+  a.bind(end);
+};
+
+/** A loop that is entered at two places. */
+const irreducible: Kind = (c, _, child) => {
+  const { a, rng } = c, times = turns(c), cell = c.counter(), top: Label = {}, middle: Label = {};
+  a.store(cell, times);
+  a.branch(condition(c), middle, true);
+  a.bind(top);
+  repeat(c, times, () => {
+    child(0);
+    a.bind(middle);
+    child(1);
+  });
+  a.op([0xff], 1, { disp: cell });
+  a.branch(rng.chance(50) ? NOT_ZERO : 0xf, top);
+};
+
+/** A jump through a table. */
+const table: Kind = (c, node, child) => {
+  const { a, rng } = c, count = node.children.length, end: Label = {}, at: Label = {};
+  const labels: Label[] = node.children.map(() => ({})), word = c.word / 8;
+  const r = c.target(), scale = word === 8 ? 3 : 2;
+  // movzx r, a byte or the round; and r, 3
+  if (rng.chance(50)) a.op([0x8b], r, { disp: c.at(L.ROUNDS) });
+  a.op([0x83], 4, r, { immediate: [3] });
+  const entry = (opcode: number[], reg: number, size: 32 | 64) => {
+    a.op(opcode, reg, { index: r, scale, disp: 0 }, { size });
+    a.bytes.length -= 4;
+    a.address(at, 4);
+  };
+  if (rng.chance(50)) entry([0xff], 4, 32); // jmp [table + r * size]
+  else {
+    entry([0x8b], r, c.word);
+    a.op([0xff], 4, r);
+  }
+  if (rng.chance(60)) a.fill((a.here + 7) & ~7, 0);
+  a.bind(at);
+  for (let n = 0; n < 4; n++) a.address(labels[n % count], word);
+  labels.forEach((label, n) => {
+    a.bind(label);
+    child(n);
+    if (n + 1 < count && rng.chance(85)) a.jump(end);
+  });
+  a.bind(end);
+};
+
+const call: Kind = (c) => {
+  const { a, rng } = c;
+  if (c.routines.length === 0) {
+    return straight(c, { id: 0, kind: "", seed: 0, children: [] }, () => {});
+  }
+  const { label, pops } = rng.pick(c.routines);
+  for (let n = 0; n < pops; n++) a.put(0x6a, n);
+  switch (rng.below(4)) {
+    case 0:
+    case 1:
+      return a.call(label);
+    case 2: {
+      const r = c.target();
+      a.setLabel(r, label);
+      return a.op([0xff], 2, r);
+    }
+    default: {
+      const cell = c.counter();
+      a.storeLabel(cell, label);
+      return a.op([0xff], 2, { disp: cell });
+    }
+  }
+};
+
+/** Registers or a frame on the stack around other pieces. */
+const frame: Kind = (c, _, child) => {
+  const { a, rng } = c;
+  switch (rng.below(3)) {
+    case 0: {
+      const list = c.free.slice(0, rng.range(1, 5));
+      for (const r of list) a.put(...(r > 7 ? [0x41] : []), 0x50 | (r & 7));
+      child(0);
+      for (const r of list.reverse()) a.put(...(r > 7 ? [0x41] : []), 0x58 | (r & 7));
+      return;
+    }
+    case 1: {
+      if (!c.can(EBP)) return child(0);
+      if (rng.chance(50)) a.put(0xc8, rng.below(64) * 4, 0, rng.chance(85) ? 0 : 1); // enter
+      else {
+        a.put(0x55);
+        a.op([0x89], 4, EBP, { size: c.word });
+        a.op([0x83], 5, 4, { size: c.word, immediate: [rng.below(16) * 8] });
+      }
+      c.reserving([EBP], () => child(0));
+      return a.put(0xc9);
+    }
+    default:
+      a.put(0x9c);
+      child(0);
+      return a.put(0x9d);
+  }
+};
+
+/** String instructions, repeated or not, up or down, often over each other or over pages. */
+const strings: Kind = (c) => {
+  const { a, rng } = c;
+  if (!c.can(ECX, ESI, EDI, EAX)) return;
+  const big = c.long && rng.chance(40), size = big ? 64 : rng.pick([8, 8, 16, 32, 32] as const);
+  const down = rng.chance(25),
+    repeated = rng.chance(70),
+    count = rng.chance(70) ? rng.below(40) : rng.below(600);
+  const place = () => {
+    const base = rng.chance(80)
+      ? L.DATA + 0x2000
+      : rng.chance(70)
+      ? L.SHIFTING + 0x1000
+      : L.TEXT + 0x2000;
+    return c.at(base + rng.below(0x3000) + (rng.chance(30) ? (0x1000 - rng.below(8)) & 0xfff : 0));
+  };
+  const from = place(), to = rng.chance(30) ? from + rng.range(-9, 9) : place();
+  a.set(ESI, from);
+  a.set(EDI, to);
+  if (repeated || rng.chance(50)) a.set(ECX, count);
+  if (down) a.put(0xfd);
+  if (repeated && rng.chance(8)) { // Port strings.
+    a.put(0x31, 0xd2, 0xb2, 0x80, 0xb1, 5); // xor edx, edx; mov dl, 80h; mov cl, 5
+    a.put(0xf3, rng.pick([0x6c, 0x6e]) + (size === 8 ? 0 : 1));
+  } else {
+    const opcode = rng.pick([0xa4, 0xa4, 0xa6, 0xaa, 0xaa, 0xac, 0xae]) + (size === 8 ? 0 : 1);
+    if (size === 16) a.put(0x66);
+    if (repeated) a.put(rng.chance(80) ? 0xf3 : 0xf2);
+    if (size === 64) a.put(0x48);
+    a.put(opcode);
+  }
+  if (down) a.put(0xfc);
+  if (rng.chance(50)) consumer(c);
+};
+
+/** Does `body` only in one of so many rounds. */
+function sometimes(c: Context, body: () => void): void {
+  const { a, rng } = c, over: Label = {}, mask = rng.pick([0, 1, 7, 31, 63]);
+  if (mask !== 0) {
+    a.op([0xf7], 0, { disp: c.at(L.ROUNDS) }, { immediate: bytesOf(mask, 4) });
+    a.branch(NOT_ZERO, over, true);
+  }
+  body();
+  a.bind(over);
+}
+
+/** Changes code that is about to be executed, was, or is far away. */
+const selfModifying: Kind = (c) => {
+  const { a, rng } = c, label: Label = {};
+  const alias = c.setup.paging !== "none" && rng.chance(40) ? L.ALIAS : 0;
+  /** An instruction on the byte before a label: its operand is `back` bytes before. */
+  const change = (
+    opcode: number[],
+    reg: number,
+    target: Label,
+    back: number,
+    size: 8 | 32,
+    immediate: number[] = [],
+  ) => {
+    a.op(opcode, reg, { disp: 0 }, { size, kind: "other", immediate });
+    a.bytes.length -= 4 + immediate.length;
+    a.address(target, 4, alias - back);
+    a.put(...immediate);
+  };
+  const write = (target: Label, back: number, size: 8 | 32) => {
+    if (rng.chance(50)) change([size === 8 ? 0xfe : 0xff], rng.below(2), target, back, size);
+    else change([size === 8 ? 0x88 : 0x89], rng.below(4), target, back, size);
+  };
+  switch (rng.below(4)) {
+    case 0: { // The constant of an instruction that follows at once.
+      sometimes(c, () => write(label, rng.chance(70) ? 4 : 3, rng.chance(50) ? 32 : 8));
+      if (rng.chance(50)) instruction(c);
+      a.put(0xb8 | rng.pick(c.free.filter((r) => r < 8)), ...bytesOf(rng.value() | 0, 4));
+      return a.bind(label);
+    }
+    case 1: { // The condition of a branch.
+      const over: Label = {};
+      sometimes(c, () => change([0x80], 6, label, 2, 8, [1]));
+      a.short(0x70 | rng.below(16), over);
+      a.bind(label);
+      a.op([0xff], rng.below(2), c.target());
+      return a.bind(over);
+    }
+    case 2: { // An opcode: ADD to SUB, XOR to AND and the like.
+      sometimes(c, () => change([0x80], 6, label, 2, 8, [0x28]));
+      const n = rng.pick([0x01, 0x29, 0x31, 0x19]), list = c.free.filter((r) => r < 8);
+      a.put(n, 0xc0 | (rng.pick(list) << 3) | rng.pick(list));
+      return a.bind(label);
+    }
+    default: { // Constants elsewhere.
+      if (c.immediates.length === 0) return;
+      const { label, size } = rng.pick(c.immediates);
+      sometimes(c, () => write(label, size === 32 ? rng.pick([4, 3, 1]) : 1, 8));
+    }
+  }
+};
+
+/** Asks the kernel to take rights from a page, to change page tables and so on. */
+const service: Kind = (c) => {
+  const { a, rng } = c;
+  sometimes(c, () => {
+    a.store(c.at(L.SERVICE), rng.below(8));
+    a.store(c.at(L.ARGUMENT), rng.below(L.SHIFTING_PAGES));
+    a.put(0xcd, 0x80);
+  });
+};
+
+/** Moves a pointer on, within the data. */
+const pointer: Kind = (c) => {
+  const { a, rng } = c, cell = { disp: c.at(L.POINTERS + 8 * rng.below(8)) }, size = c.word;
+  a.op([0x81], 0, cell, {
+    size,
+    immediate: bytesOf(rng.pick([1, 2, 4, 8, 16, 60, 64, 4095, 4096]), 4),
+  });
+  a.op([0x81], 4, cell, {
+    size,
+    immediate: bytesOf(c.at(L.DATA) | (rng.chance(50) ? 0xfffc : 0xffff), 4),
+  });
+  a.op([0x81], 1, cell, { size, immediate: bytesOf(c.at(L.DATA), 4) });
+};
+
+/** Ports that answer and do no harm. */
+const ports: Kind = (c) => {
+  const { a, rng } = c;
+  const port = rng.pick([0x80, 0x61, 0x84, 0x71, 0x40, 0x3f8 - 0x100 & 0xff, 0x20, 0x21]);
+  const read = rng.chance(60) || port !== 0x80;
+  if (rng.chance(50)) {
+    a.put(0xba, port, 0, 0, 0);
+    a.put((read ? 0xec : 0xee) + (port === 0x80 && rng.chance(50) ? 1 : 0));
+  } else a.put(read ? 0xe4 : 0xe6, port);
+};
+
+/** Single steps over what follows, or a breakpoint on it. */
+const stepped: Kind = (c, _, child) => {
+  const { a, rng } = c;
+  sometimes(c, () => {
+    a.store(c.at(L.STEPS), rng.below(12));
+    a.put(0x9c);
+    a.op([0x81], 1, { base: 4, disp: 0 }, { immediate: [0, 1, 0, 0] });
+    a.put(0x9d);
+  });
+  child(0);
+};
+
+/** Waits for the timer, or reads the time. */
+const timing: Kind = (c) => {
+  const { a, rng } = c;
+  if (c.setup.timer > 0 && c.setup.ring === 0 && rng.chance(40)) {
+    return sometimes(c, () => a.put(0xf4));
+  }
+  if (c.setup.timer > 0 && rng.chance(40)) {
+    return sometimes(c, () => {
+      const r = c.target(), top: Label = {};
+      a.op([0x8b], r, { disp: c.at(L.TICKS) });
+      a.bind(top);
+      if (rng.chance(50)) a.put(0xf3, 0x90);
+      a.op([0x3b], r, { disp: c.at(L.TICKS) });
+      a.branch(ZERO, top);
+    });
+  }
+  if (rng.chance(50)) a.put(0x0f, 0x31); // rdtsc
+  else if (c.can(EBX, ECX)) a.put(0x31, 0xc0, 0x0f, 0xa2); // xor eax, eax; cpuid
+};
+
+/** Skips to near the end of a page, so that what follows lies across it. */
+const gap: Kind = (c) => {
+  const { a, rng } = c;
+  if (a.here + 0x2000 - c.at(L.CODE) > 0x30000) return;
+  const to: Label = {};
+  a.jump(to);
+  const end = (a.here + 0x1000 + 64) & ~0xfff;
+  a.fill(end - rng.below(40), rng.pick([0x90, 0xcc, 0]));
+  a.bind(to);
+};
+
+/** The kinds: how likely, how many branches they have, and how they are emitted. */
+const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; emit: Kind }> = {
+  straight: { weight: 30, branches: () => 0, emit: straight },
+  vectors: { weight: 8, branches: () => 0, emit: vectors },
+  risky: { weight: 8, branches: () => 0, emit: risky },
+  strings: { weight: 6, branches: () => 0, emit: strings },
+  selfModifying: { weight: 5, branches: () => 0, emit: selfModifying },
+  service: { weight: 4, branches: () => 0, emit: service },
+  pointer: { weight: 6, branches: () => 0, emit: pointer },
+  ports: { weight: 2, branches: () => 0, emit: ports },
+  timing: { weight: 2, branches: () => 0, emit: timing },
+  gap: { weight: 3, branches: () => 0, emit: gap },
+  call: { weight: 8, branches: () => 0, emit: call },
+  choice: { weight: 10, branches: (rng) => rng.range(1, 2), emit: choice },
+  loop: { weight: 14, branches: () => 1, emit: loop },
+  exits: { weight: 4, branches: () => 2, emit: exits },
+  irreducible: { weight: 3, branches: () => 2, emit: irreducible },
+  table: { weight: 4, branches: (rng) => rng.range(2, 4), emit: table },
+  frame: { weight: 4, branches: () => 1, emit: frame },
+  stepped: { weight: 1, branches: () => 1, emit: stepped },
+};
+
+/** Grows a tree of about so many pieces. */
+export function grow(rng: Prng, budget: number, ids: { next: number }, depth = 0): Node[] {
+  const names = Object.keys(KINDS).filter((name) =>
+    depth < 4 || KINDS[name].branches(new Prng(1)) === 0
+  );
+  const total = names.reduce((sum, name) => sum + KINDS[name].weight, 0), nodes: Node[] = [];
+  for (let left = budget; left > 0;) {
+    let at = rng.below(total), kind = names[0];
+    for (const name of names) {
+      at -= KINDS[name].weight;
+      kind = name;
+      if (at < 0) break;
+    }
+    const id = ids.next++,
+      seed = rng.next(),
+      branches = KINDS[kind].branches(rng),
+      before = ids.next;
+    const children = Array.from(
+      { length: branches },
+      () => grow(rng, rng.range(1, Math.max(1, Math.floor(left / 2))), ids, depth + 1),
+    );
+    nodes.push({ id, kind, seed, children });
+    left -= 1 + (ids.next - before);
+  }
+  return nodes;
+}
+
+/** Emits pieces, but for those left out. */
+export function emitNodes(c: Context, nodes: readonly Node[], without: ReadonlySet<number>): void {
+  for (const node of nodes) {
+    if (without.has(node.id)) continue;
+    const rng = c.rng = new Prng(node.seed);
+    KINDS[node.kind].emit(c, node, (n) => {
+      emitNodes(c, node.children[n], without);
+      c.rng = rng;
+    });
+  }
+}
