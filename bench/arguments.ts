@@ -1,9 +1,13 @@
 /** The command line of the benchmarks. */
 import type { Engine } from "../mod.ts";
 import { didYouMean } from "../core/text.ts";
+import { type Peer, PEERS } from "./guest.ts";
 
 const ENGINES = ["interp", "jit"] as const;
-const WHAT = ["boot", "amd64", "micro"] as const;
+const WHAT = ["all", "boot", "amd64", "micro", "shell", "publish"] as const;
+/** Those that take names. */
+const NAMED: readonly string[] = ["micro", "shell", "publish"];
+const OPTIONS = ["--runs", "--small", "--accel", "--peers", "--help"];
 
 /** What to measure. */
 export interface BenchArguments {
@@ -12,9 +16,21 @@ export interface BenchArguments {
   small: boolean;
   /** compy's engine; its default when there is none. */
   accel?: Engine;
-  /** Micro-benchmarks to run; all when there are none. */
+  /** What takes part, compy last. */
+  peers: Peer[];
+  /** Kernels or jobs to run, all when there are none; or files to publish. */
   names: string[];
   help: boolean;
+}
+
+function parsePeers(text: string | undefined): Peer[] {
+  const others = PEERS.filter((peer) => peer !== "compy");
+  const given = text === "none" ? [] : (text ?? "").split(",");
+  for (const name of given) {
+    if (others.some((peer) => peer === name)) continue;
+    throw new Error(`--peers needs names out of ${others.join(", ")}, with commas, or none`);
+  }
+  return [...others.filter((peer) => given.includes(peer)), "compy"];
 }
 
 /**
@@ -23,12 +39,20 @@ export interface BenchArguments {
  * @throws {Error} naming what is wrong
  */
 export function parseBenchArguments(args: readonly string[]): BenchArguments {
-  const result: BenchArguments = { what: "boot", runs: 3, small: false, names: [], help: false };
+  const result: BenchArguments = {
+    what: "all",
+    runs: 3,
+    small: false,
+    peers: parsePeers("v86,qemu"),
+    names: [],
+    help: false,
+  };
   const words: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (arg === "--help" || arg === "-h") result.help = true;
     else if (arg === "--small") result.small = true;
+    else if (arg === "--peers") result.peers = parsePeers(args[++i]);
     else if (arg === "--accel") {
       const given = args[++i], engine = ENGINES.find((name) => name === given);
       if (engine === undefined) throw new Error(`--accel needs one of ${ENGINES.join(", ")}`);
@@ -39,15 +63,19 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments {
         throw new Error("--runs needs a whole number, at least 1");
       }
     } else if (arg.startsWith("-")) {
-      const near = didYouMean(arg, ["--runs", "--small", "--accel", "--help"]);
-      throw new Error(`unknown option ${arg}${near}`);
+      throw new Error(`unknown option ${arg}${didYouMean(arg, OPTIONS)}`);
     } else words.push(arg);
   }
-  const [what = "boot", ...names] = words;
+  const [what = "all", ...names] = words;
   const found = WHAT.find((w) => w === what);
   if (found === undefined) {
     throw new Error(`there is no benchmark "${what}"${didYouMean(what, WHAT)}`);
   }
-  if (found !== "micro" && names.length > 0) throw new Error(`${found} takes no "${names[0]}"`);
+  if (!NAMED.includes(found) && names.length > 0) {
+    throw new Error(`${found} takes no "${names[0]}"`);
+  }
+  if (found === "publish" && names.length === 0 && !result.help) {
+    throw new Error("publish needs the JSON files that earlier runs have written");
+  }
   return { ...result, what: found, names };
 }

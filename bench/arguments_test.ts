@@ -3,20 +3,24 @@ import { parseBenchArguments } from "./arguments.ts";
 
 Deno.test("parseBenchArguments takes a benchmark, its options and names", () => {
   assertEquals(parseBenchArguments([]), {
-    what: "boot",
+    what: "all",
     runs: 3,
     small: false,
+    peers: ["v86", "qemu", "compy"],
     names: [],
     help: false,
   });
-  const { what, runs, small, names } = parseBenchArguments([
-    "micro",
-    "--runs",
-    "1",
-    "--small",
-    "alu",
-  ]);
-  assertEquals([what, runs, small, names], ["micro", 1, true, ["alu"]]);
+  const line = "micro --runs 1 --small --peers qemu --accel jit alu";
+  assertEquals(parseBenchArguments(line.split(" ")), {
+    what: "micro",
+    runs: 1,
+    small: true,
+    peers: ["qemu", "compy"],
+    accel: "jit",
+    names: ["alu"],
+    help: false,
+  });
+  assertEquals(parseBenchArguments(["--peers", "none"]).peers, ["compy"]);
 });
 
 Deno.test("parseBenchArguments refuses what it does not know", () => {
@@ -24,6 +28,11 @@ Deno.test("parseBenchArguments refuses what it does not know", () => {
   assertEquals(refused("mirco"), `there is no benchmark "mirco" (did you mean "micro"?)`);
   assertEquals(refused("--run", "2"), `unknown option --run (did you mean "--runs"?)`);
   assertEquals(refused("--runs", "none"), "--runs needs a whole number, at least 1");
+  assertEquals(refused("--accel", "kvm"), "--accel needs one of interp, jit");
+  const peers = "--peers needs names out of v86, qemu, with commas, or none";
+  assertEquals(refused("--peers", "v68"), peers);
+  assertEquals(refused("--peers"), peers);
   assertEquals(refused("boot", "alu"), `boot takes no "alu"`);
   assertEquals(refused("amd64", "alu"), `amd64 takes no "alu"`);
+  assertEquals(refused("publish"), "publish needs the JSON files that earlier runs have written");
 });

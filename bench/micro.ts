@@ -1,29 +1,15 @@
-/** The micro-benchmarks in compy. */
+/** The kernels of `bench/microbench`. */
 import { fromFileUrl, join } from "@std/path";
 import { didYouMean } from "../core/text.ts";
-import { type Engine, Machine } from "../mod.ts";
-import { median, saveResult } from "./results.ts";
+import type { GuestOptions } from "./guest.ts";
+import { alternate, peersFor, type Plan } from "./measure.ts";
+import type { Row } from "./results.ts";
+import { Session } from "./session.ts";
 
-/** What to run, and how large. */
-export interface MicroOptions {
-  /** Kernels to run, as in `alu.32`, or `alu` for both widths; all when there are none. */
-  names?: readonly string[];
-  /** The engine; the machine's default when there is none. */
-  accel?: Engine;
-  /** A tenth of the full size. */
-  small?: boolean;
-}
-
-/** One run of one kernel. */
-export interface MicroRun {
-  /** Host time between the kernel's two marks. */
-  seconds: number;
-  /** Instructions between the two. */
-  instructions: number;
-}
+const MEMORY_MIB = 64;
 
 interface Expected {
-  [name: string]: { [label: string]: string };
+  [kernel: string]: { [label: string]: string };
 }
 
 function directory(small: boolean): string {
@@ -34,76 +20,70 @@ async function expectedChecksums(small: boolean): Promise<Expected> {
   return JSON.parse(await Deno.readTextFile(join(directory(small), "expected.json")));
 }
 
-/**
- * Runs one kernel.
- *
- * @throws {Error} when it computes something else than it should
- */
-export async function runMicro(
-  file: string,
-  small: boolean,
-  accel?: Engine,
-): Promise<MicroRun> {
-  const expected = (await expectedChecksums(small))[file], [name] = file.split(".");
-  await using vm = await Machine.create({
-    kernel: join(directory(small), `${file}.elf`),
-    accel,
-    memory: "64M",
-    devices: ["isa-debug-exit,iobase=0xf4,iosize=4"],
-    limits: { within: "none" },
-  });
-  await vm.serial.expect(`@START ${name}`);
-  const started = performance.now(), before = vm.instructions;
-  await vm.serial.expect(`@END ${name}`);
-  const seconds = (performance.now() - started) / 1000;
-  const instructions = vm.instructions - before;
-  const exit = await vm.exited;
-  const output = vm.serial.transcript();
-  for (const [label, checksum] of Object.entries(expected)) {
-    if (
-      !output.includes(`${label} ${checksum}\r\n`) && !output.includes(`${label} ${checksum}\n`)
-    ) {
-      throw new Error(`${name} should have printed "${label} ${checksum}", and printed ${output}`);
-    }
-  }
-  if (exit.kind !== "debug-exit" || exit.value !== 0) {
-    throw new Error(`${name} ended with ${exit.kind} instead of debug-exit 0`);
-  }
-  return { seconds, instructions };
+/** What a kernel prints around its work. */
+export function marksOf(kernel: string): [string, string] {
+  const [name] = kernel.split(".");
+  return [`@START ${name}`, `@END ${name}`];
 }
 
-/** Runs the kernels `runs` times each, and prints the median times and speeds. */
-export async function benchMicro(runs: number, options: MicroOptions = {}): Promise<void> {
-  const { small = false } = options;
-  const all = Object.keys(await expectedChecksums(small));
-  const asked = options.names?.length ? options.names : all;
-  const names = asked.flatMap((name) => {
+/** The machine for a kernel, `alu.32` for instance. */
+export function kernelOptions(kernel: string, small: boolean): GuestOptions {
+  const arch = kernel.endsWith(".64") ? "amd64" : "i386";
+  return { arch, memory: MEMORY_MIB, kernel: join(directory(small), `${kernel}.elf`) };
+}
+
+/**
+ * Checks what a kernel printed.
+ *
+ * @throws {Error} when it computed something else than it should
+ */
+export async function checkKernel(kernel: string, small: boolean, text: string): Promise<void> {
+  const expected = (await expectedChecksums(small))[kernel], lines = text.split(/\r?\n/);
+  for (const [label, checksum] of Object.entries(expected)) {
+    if (lines.includes(`${label} ${checksum}`)) continue;
+    throw new Error(`${kernel} should have printed "${label} ${checksum}", and printed ${text}`);
+  }
+}
+
+/** The names that are meant: `alu` is `alu.32` and `alu.64`; all when none is given. */
+export function choose(names: readonly string[], all: readonly string[], what: string): string[] {
+  if (names.length === 0) return [...all];
+  return names.flatMap((name) => {
     const found = all.filter((one) => one === name || one.startsWith(`${name}.`));
     if (found.length > 0) return found;
-    throw new Error(
-      `there is no kernel "${name}"${didYouMean(name, all)}; there is ${all.join(", ")}`,
-    );
+    const near = didYouMean(name, all);
+    throw new Error(`there is no ${what} "${name}"${near}; there is ${all.join(", ")}`);
   });
-  const results: Record<string, MicroRun[]> = {};
-  const failures: string[] = [];
-  console.log("kernel      median s       MIPS  runs");
-  for (const name of names) {
-    const done: MicroRun[] = results[name] = [];
-    try {
-      for (let run = 0; run < runs; run++) done.push(await runMicro(name, small, options.accel));
-    } catch (error) {
-      console.log(`${name.padEnd(10)} FAILED`);
-      failures.push(`${name}: ${(error as Error).message}`);
-      delete results[name];
-      continue;
-    }
-    const seconds = median(done.map((run) => run.seconds));
-    const mips = done[0].instructions / seconds / 1e6;
-    console.log(
-      `${name.padEnd(10)} ${seconds.toFixed(3).padStart(9)} ${mips.toFixed(1).padStart(10)}  ` +
-        done.map((run) => run.seconds.toFixed(3)).join(" "),
+}
+
+/** Runs the kernels, or those named. */
+export async function benchMicro(
+  plan: Plan,
+  names: readonly string[],
+  small: boolean,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const kernel of choose(names, Object.keys(await expectedChecksums(small)), "kernel")) {
+    const [name, width] = kernel.split(".");
+    const options = { ...kernelOptions(kernel, small), accel: plan.accel };
+    const { arch } = options, qemu = plan.qemu?.[arch];
+    rows.push(
+      await alternate(
+        { group: width === "32" ? "kernels-32" : "kernels-64", name },
+        { runs: plan.runs, peers: peersFor(plan, arch) },
+        async (peer) => {
+          const session = await Session.start(peer, { ...options, qemu });
+          try {
+            const { times: [start, end] } = await session.run(marksOf(kernel));
+            const { text } = await session.ended();
+            await checkKernel(kernel, small, text);
+            return (end - start) / 1000;
+          } finally {
+            await session.close();
+          }
+        },
+      ),
     );
   }
-  if (failures.length > 0) throw new Error(failures.join("\n"));
-  console.log(`written to ${await saveResult("micro", { small, accel: options.accel, results })}`);
+  return rows;
 }

@@ -1,4 +1,6 @@
-import { runMicro } from "./micro.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import { startCompy } from "./compy_guest.ts";
+import { checkKernel, choose, kernelOptions, marksOf } from "./micro.ts";
 
 const KERNELS =
   "alu sieve memcpy chase fib interp nbody matmul muldiv smc portio pgfault int80 fastsys";
@@ -6,7 +8,22 @@ const KERNELS =
 for (const name of KERNELS.split(" ")) {
   for (const width of [32, 64]) {
     Deno.test(`the ${width}-bit micro-benchmark ${name} computes what it should`, async () => {
-      await runMicro(`${name}.${width}`, true, "jit");
+      const kernel = `${name}.${width}`;
+      const guest = await startCompy({ ...kernelOptions(kernel, true), accel: "jit" });
+      await guest.run(marksOf(kernel));
+      await guest.ended();
+      await checkKernel(kernel, true, guest.text);
+      await guest.close();
     });
   }
 }
+
+Deno.test("choose takes a name for all its widths", () => {
+  const all = ["alu.32", "alu.64", "fib.32"];
+  assertEquals(choose([], all, "kernel"), all);
+  assertEquals(choose(["fib", "alu.64"], all, "kernel"), ["fib.32", "alu.64"]);
+  assertEquals(
+    assertThrows(() => choose(["al"], all, "kernel"), Error).message.split(";")[1],
+    " there is alu.32, alu.64, fib.32",
+  );
+});

@@ -1,34 +1,87 @@
-/**
- * The benchmarks.
- *
- * `deno task bench` boots one kernel, initial RAM disk and command line to the shell's first line in compy and in
- * v86, alternating, each run in a process of its own, and prints the ratio of the medians. `deno task bench amd64`
- * does the same with a 64-bit kernel in compy and in QEMU's translator. `deno task bench micro`
- * times the micro-benchmarks in compy. Results are written to `bench/results`.
- */
-import { parseBenchArguments } from "./arguments.ts";
-import { benchAmd64, benchBoot } from "./boot.ts";
+/** The benchmarks: the same work in compy, in v86 and in QEMU's translator, in turn. See `docs/bench.md`. */
+import { fromFileUrl, join } from "@std/path";
+import { ensureDir } from "@std/fs";
+import { qemu } from "../scripts/guests/qemu.ts";
+import { type BenchArguments, parseBenchArguments } from "./arguments.ts";
+import { benchBoot } from "./boot.ts";
+import { circumstances, v86Version } from "./circumstances.ts";
+import type { Plan } from "./measure.ts";
 import { benchMicro } from "./micro.ts";
+import { publish } from "./publish.ts";
+import type { Circumstances, Result, Row } from "./results.ts";
+import { benchShell } from "./shell.ts";
+import { resultDocument } from "./table.ts";
 
-const HELP = `Usage: deno task bench [boot] [--runs N] [--accel ENGINE]
-       deno task bench amd64 [--runs N] [--accel ENGINE]
-       deno task bench micro [--runs N] [--accel ENGINE] [--small] [KERNEL…]
+const HELP = `Usage: deno task bench [all|boot|amd64] [--runs N] [--accel ENGINE] [--peers NAMES]
+       deno task bench micro [--small] [options] [KERNEL…]
+       deno task bench shell [options] [JOB…]
+       deno task bench publish FILE…
 
-  boot     a Linux kernel to its shell's first line, in compy and in v86 (default)
-  amd64    a 64-bit Linux kernel, in compy and in QEMU without KVM (an installed qemu-system-x86_64)
-  micro    the kernels in bench/microbench, or those named, in compy
-  --accel  compy's engine, interp or jit
+  all      everything below (default)
+  boot     a 32-bit Linux kernel to its shell's first line
+  amd64    a 64-bit Linux kernel to its shell's first line
+  micro    the kernels in bench/microbench, or those named: alu is alu.32 and alu.64
+  shell    commands in Linux's shell, or those named: gzip is gzip.i386 and gzip.amd64
+  publish  puts the figures of earlier runs, by their JSON files, into docs/bench.md
+
   --runs   how often each is run; default 3
-  --small  the micro-benchmarks at a tenth of their size
+  --accel  compy's engine, interp or jit; default the machine's default
+  --peers  what compy is compared with: v86, qemu, both (default), or none
+  --small  the kernels at a tenth of their size
 `;
+
+async function measure(args: BenchArguments): Promise<Result> {
+  const versions: Circumstances["versions"] = {};
+  const plan: Plan = args;
+  if (args.peers.includes("v86")) versions.v86 = await v86Version();
+  if (args.peers.includes("qemu")) {
+    const { programs, version } = await qemu();
+    versions.qemu = version;
+    plan.qemu = programs;
+  }
+  const [load] = Deno.loadavg();
+  const rows: Row[] = [], { what } = args;
+  if (what === "all" || what === "boot") rows.push(await benchBoot(plan, "i386"));
+  if (what === "all" || what === "amd64") rows.push(await benchBoot(plan, "amd64"));
+  if (what === "all" || what === "micro") {
+    rows.push(...await benchMicro(plan, args.names, args.small));
+  }
+  if (what === "all" || what === "shell") rows.push(...await benchShell(plan, args.names));
+  return { circumstances: await circumstances(load, args.accel, versions), rows };
+}
+
+/** Writes the result and its tables to `bench/results`; returns the paths. */
+async function save(what: string, result: Result): Promise<string[]> {
+  const dir = fromFileUrl(new URL("./results", import.meta.url));
+  await ensureDir(dir);
+  const stamp = result.circumstances.date.replaceAll(/[-:]/g, "").slice(0, 15);
+  const json = join(dir, `${what}-${stamp}.json`), markdown = join(dir, `${what}-${stamp}.md`);
+  await Deno.writeTextFile(json, JSON.stringify(result, null, 2) + "\n");
+  await Deno.writeTextFile(markdown, resultDocument(result));
+  return [json, markdown];
+}
+
+async function main(args: BenchArguments): Promise<void> {
+  if (args.help) {
+    console.log(HELP);
+    return;
+  }
+  if (args.what === "publish") {
+    console.log(`written: ${(await publish(args.names)).join(", ")}`);
+    return;
+  }
+  const result = await measure(args);
+  console.log(`\n${resultDocument(result)}`);
+  console.log(`written: ${(await save(args.what, result)).join(", ")}`);
+  const failures = result.rows.flatMap((row) =>
+    Object.entries(row.failed).map(([peer, why]) => `${row.group} ${row.name} in ${peer}: ${why}`)
+  );
+  if (failures.length > 0) throw new Error(`failed:\n${failures.join("\n")}`);
+}
 
 if (import.meta.main) {
   try {
-    const { what, runs, small, names, accel, help } = parseBenchArguments(Deno.args);
-    if (help) console.log(HELP);
-    else if (what === "boot") await benchBoot(runs, accel);
-    else if (what === "amd64") await benchAmd64(runs, accel);
-    else await benchMicro(runs, { small, names, accel });
+    await main(parseBenchArguments(Deno.args));
   } catch (error) {
     console.error(`bench: ${(error as Error).message}`);
     Deno.exit(1);

@@ -1,0 +1,56 @@
+/**
+ * Runs one guest in a process of its own for {@linkcode ./session.ts}. The arguments are the emulator and its
+ * `GuestOptions` as JSON. Each line of standard input is a request, answered by a line on standard output; the
+ * guest ends with the input.
+ */
+import { type Guest, type Peer, startGuest } from "./guest.ts";
+import type { Answer, Request } from "./session.ts";
+
+/** Waits for an answer, but not longer than `limit` milliseconds. */
+async function within<T>(limit: number, guest: Guest, what: string, work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const words = guest.text.slice(-1000);
+    late.reject(new Error(`${what} took more than ${limit / 1000} s; last words: ${words}`));
+  }, limit);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function answer(guest: Guest, request: Request): Promise<Answer> {
+  try {
+    const { marks, input, limit } = request;
+    if (marks === undefined) await within(limit, guest, "ending", guest.ended());
+    const times = marks === undefined
+      ? []
+      : await within(limit, guest, `reaching "${marks.at(-1)}"`, guest.run(marks, input));
+    return { times, text: guest.text };
+  } catch (error) {
+    return { times: [], text: guest.text, error: (error as Error).message };
+  }
+}
+
+function say(answer: Answer): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(answer) + "\n");
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
+if (import.meta.main) {
+  // What emulators log must not come between the answers.
+  console.log = console.info = console.debug = console.error;
+  const [peer, options] = Deno.args;
+  const started = performance.now();
+  const guest = await startGuest(peer as Peer, JSON.parse(options));
+  say({ times: [started], text: "" });
+  let rest = "";
+  for await (const part of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + part).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) say(await answer(guest, JSON.parse(line)));
+  }
+  await guest.close();
+  Deno.exit(0);
+}
