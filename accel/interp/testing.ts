@@ -4,10 +4,16 @@ import { MemoryMap } from "../../core/bus/memory_map.ts";
 import { PortMap } from "../../core/bus/port_map.ts";
 import { VirtualClock } from "../../core/machine/clock.ts";
 import { ProcessorSet } from "../../core/machine/processor_set.ts";
-import { parseCpuModel } from "../x86/models.ts";
+import type { CpuBus } from "../x86/cpu.ts";
+import { type CpuModel, parseCpuModel } from "../x86/models.ts";
 import * as S from "../x86/state.ts";
 import { setSegment } from "../x86/system/segments.ts";
 import { Interpreter } from "./interpreter.ts";
+
+/** What makes the processors of tests: another engine's tests put their own here, and import tests of this one. */
+export const engine: {
+  make: (bus: CpuBus, model: CpuModel, peer?: Interpreter) => Interpreter;
+} = { make: (bus, model, peer) => new Interpreter(bus, model, peer) };
 
 /** A processor and what it is wired to. */
 export interface TestMachine {
@@ -36,7 +42,7 @@ export function testMachine(
   memory.host.allocate(hostOffset);
   memory.addRam("ram", 0, 1 << 20, memory.host.allocate(1 << 20));
   const ports = new PortMap(), clock = new VirtualClock(0);
-  const cpu = new Interpreter(
+  const cpu = engine.make(
     { memory, ports, clock, acknowledge: () => 0x20 },
     parseCpuModel(model),
   );
@@ -68,7 +74,7 @@ export function testProcessors(
   const cpus: Interpreter[] = [];
   for (let index = 0; index < count; index++) {
     const bus = { memory, ports, clock, acknowledge: () => 0x20, index, count };
-    cpus.push(new Interpreter(bus, parseCpuModel(model), cpus[0]));
+    cpus.push(engine.make(bus, parseCpuModel(model), cpus[0]));
   }
   const set = new ProcessorSet(cpus, turn);
   clock.instructions = () => set.instructions;

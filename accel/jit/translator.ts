@@ -149,7 +149,7 @@ export class Translator extends Interpreter {
       work[id] += n - left;
       this.executed += n - left;
       if ((++uses[id] & (TRIAL - 1)) === 0) {
-        if (work[id] < TRIAL * WORTH) this.store.giveUp(entry >> 6);
+        if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6);
         work[id] = 0;
       }
       this.note(p);

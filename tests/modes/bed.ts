@@ -2,7 +2,8 @@
  * A processor with tables in which every vector has a handler that halts: what a guest raises, and all that
  * was saved for it, can then be read off the stack.
  */
-import { Interpreter } from "../../accel/interp/interpreter.ts";
+import type { Interpreter } from "../../accel/interp/interpreter.ts";
+import { engine } from "../../accel/interp/testing.ts";
 import { parseCpuModel } from "../../accel/x86/models.ts";
 import * as S from "../../accel/x86/state.ts";
 import { setCpl, writeCr0 } from "../../accel/x86/system/control.ts";
@@ -69,7 +70,7 @@ export class Bed {
   constructor(model = "max") {
     this.memory.addRam("ram", 0, MEMORY, this.memory.host.allocate(MEMORY));
     const clock = new VirtualClock(0);
-    this.cpu = new Interpreter(
+    this.cpu = engine.make(
       { memory: this.memory, ports: this.ports, clock, acknowledge: () => 0x20 },
       parseCpuModel(model),
     );

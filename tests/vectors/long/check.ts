@@ -5,10 +5,10 @@ import { runLong } from "./run.ts";
 /** Runs a group and fails with the first reports of every variant that differs, as `../check.ts` does. */
 export async function checkLong(group: string): Promise<void> {
   const engine = Deno.env.get("COMPY_VECTOR_ENGINE") ?? "interp";
-  const outcomes = await runLong(engine, group);
+  const outcomes = await runLong(group, { engine });
   const bad = outcomes.filter((o) => o.failed > 0);
   const text = bad.slice(0, 20).map((o) =>
-    `${o.variant.name}: ${o.failed} of ${o.variant.cases} cases differ\n${o.reports[0]}`
+    `${o.variant.name}: ${o.failed} of ${o.run} cases differ\n${o.reports[0]}`
   );
   assertEquals(
     bad.length,
