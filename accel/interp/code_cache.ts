@@ -60,6 +60,8 @@ export class CodeCache {
   readonly records: Int32Array<ArrayBuffer> = new Int32Array(ARENA_WORDS);
   /** Place of the record of each instruction start: code page number * 4096 + offset in page; 0 is unknown. */
   readonly places: Int32Array<ArrayBuffer> = new Int32Array(PAGES * 4096);
+  /** Code page number by record that was decoded there. */
+  readonly recordPages: Uint16Array<ArrayBuffer> = new Uint16Array(ARENA_WORDS / RECORD);
   /** Code page number by mode * host pages + host page; 0 is none. */
   readonly pages: Int32Array<ArrayBuffer>;
   /** Pages of host memory. */
@@ -110,6 +112,7 @@ export class CodeCache {
   allocate(count: number): number {
     if (this.nextPlace + count * RECORD > ARENA_WORDS) return 0;
     const place = this.nextPlace;
+    this.recordPages.fill(0, place >> 3, (place >> 3) + count);
     this.nextPlace += count * RECORD;
     return place;
   }
@@ -163,7 +166,7 @@ export class CodeCache {
   }
 
   private decodeRun(hostPage: number, start: number, mode: number, page: number): number {
-    const { records: C, places, decoder } = this;
+    const { records: C, places, recordPages, decoder } = this;
     const bytes = this.memory.host.bytes;
     const first = this.nextPlace;
     const end = hostPage + 0x1000;
@@ -171,6 +174,7 @@ export class CodeCache {
     let at = hostPage + start, p = first;
     for (let n = 0;; n++, p += RECORD) {
       const offset = at - hostPage;
+      recordPages[p >> 3] = page;
       const known = offset < 0x1000 ? places[(page << 12) | offset] : 0;
       if (known !== 0) {
         C[p + OP] = OP_GOTO;

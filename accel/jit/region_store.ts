@@ -1,5 +1,6 @@
 /** The regions that exist, by the records that lead to them and by the pages that they were made from. */
 import type { CodeCache } from "../interp/code_cache.ts";
+import { Heat } from "./heat.ts";
 import { F_PLACE, F_REG, OP, OP_GOTO, OP_REGION, RECORD } from "../interp/record.ts";
 
 /** Executes up to `n` instructions from entry `e` on; gives what is left of them. */
@@ -26,19 +27,13 @@ export interface Region {
   readonly places: number[];
 }
 
-/** Heat of a place that is not to be compiled again. */
-export const NEVER = 0xffff;
-
 /** Regions that are judged apart; a power of two. */
 export const COUNTED = 1 << 14;
 
 /** The regions of all processors that share a code cache. */
 export class RegionStore {
-  /** By record: heat; whether it was seen executed; region and entry; the copy of the record that a region's stands for. */
-  readonly heat: Uint16Array;
-  readonly seen: Uint8Array;
-  /** By record: the look that counted it last. */
-  readonly looked: Uint8Array;
+  readonly heat: Heat;
+  /** By record: region and entry; the copy of the record that a region's stands for. */
   readonly entryOf: Int32Array;
   readonly shadows: Int32Array;
   /** By region number modulo {@linkcode COUNTED}: how often it was entered, and instructions since it was last judged. */
@@ -54,14 +49,13 @@ export class RegionStore {
   private readonly list: (Region | undefined)[] = [];
   private readonly members: (RegionFunction | undefined)[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
-  private readonly generations = new Map<number, number>();
+  /** By owner of a code page, see {@linkcode CodeCache.owners}. */
+  private readonly limits = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
 
   constructor(private readonly code: CodeCache) {
     const records = code.records.length / RECORD;
-    this.heat = new Uint16Array(records);
-    this.seen = new Uint8Array(records);
-    this.looked = new Uint8Array(records);
+    this.heat = new Heat(code);
     this.entryOf = new Int32Array(records);
     this.shadows = new Int32Array(records);
     code.onChange = (host, from, to) => this.changed(host, from, to);
@@ -88,22 +82,26 @@ export class RegionStore {
     return [...this.byPage.get(host) ?? []].filter((id) => this.at(id).page === page);
   }
 
-  /** How often the regions of a code page were made anew. */
-  generation(page: number): number {
-    return this.generations.get(page) ?? 0;
+  /** Instructions that must be interpreted in a code page before it is compiled again; `first` before the first time. */
+  limit(page: number, first: number): number {
+    return this.limits.get(this.code.owners[page]) ?? first;
+  }
+
+  /** Sets {@linkcode RegionStore.limit}. */
+  raise(page: number, limit: number): void {
+    this.limits.set(this.code.owners[page], limit);
   }
 
   /** Gives up the regions of a code page for one that takes their place. */
   replace(page: number): void {
     for (const id of this.ofPage(page)) this.remove(id);
-    this.generations.set(page, Math.min(8, this.generation(page) + 1));
   }
 
   /** Gives up a region that is not worth being entered, for good. */
   giveUp(id: number): void {
     const { places } = this.at(id);
     this.remove(id);
-    for (const place of places) this.heat[place >> 3] = NEVER;
+    for (const place of places) this.heat.leave(place);
   }
 
   /** How often regions of a host page were given up. */
@@ -157,7 +155,7 @@ export class RegionStore {
     for (const place of region.places) {
       if (C[place + OP] === OP_REGION && this.entryOf[place >> 3] >> 6 === id) {
         C[place + OP] = C[this.shadows[place >> 3] + OP];
-        this.heat[place >> 3] = 0;
+        this.heat.reset(place);
       }
     }
     this.byPage.get(region.host)!.delete(id);
@@ -168,14 +166,12 @@ export class RegionStore {
   }
 
   private forget(): void {
-    this.heat.fill(0);
-    this.seen.fill(0);
+    this.heat.clear();
     this.byPage.clear();
-    this.generations.clear();
+    this.limits.clear();
     this.invalidations.clear();
     this.uses.fill(0);
     this.work.fill(0);
-    this.looked.fill(0);
     this.list.length = 0;
     for (const functions of this.members) functions.length = 0;
     this.regions = this.bytes = 0;

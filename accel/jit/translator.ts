@@ -31,20 +31,19 @@ import {
   PLACE_END,
   RECORD,
   RING_AT,
-  RING_SIZE,
   TLB_BASE,
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
-import { carriesOf, LEFT_BUDGET, REASONS } from "./emitter.ts";
+import { carriesOf, REASONS } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
-import { COUNTED, NEVER, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
+import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
 
 /** How the translator decides. */
 export interface JitOptions {
   /** Compile at first sight, for tests. */
   eager?: boolean;
-  /** Instructions between two looks at what is hot, and looks that must find a place; for tests. */
+  /** Instructions between two looks at what is hot, and interpreted in a page until it is compiled; for tests. */
   sample?: number;
   hot?: number;
   /** Told of the text of each region. */
@@ -53,18 +52,16 @@ export interface JitOptions {
 
 /** Instructions between two looks at what is hot. */
 const SAMPLE = 16_384;
-/** Looks that must have found a place before it is compiled. */
-const HOT = 8;
+/** Instructions interpreted in a page before it is compiled; an 80th of it for each instruction that is compiled. */
+const HOT = 250_000;
 /** Most guest instructions of a region. */
 const MOST_INSTRUCTIONS = 600;
 /** Regions of a page that has no more instructions than this become one. */
 const MOST_MERGED = 500;
 /** Most guest instructions of a region in a page that has more. */
-const MOST_APART = 120;
+const MOST_APART = 250;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
 const WORTH = 8, TRIAL = 1024;
-/** No straight run of records is longer than this many words. */
-const LONGEST_RUN = 64 * RECORD;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
 const MOST_INVALIDATIONS = 4;
 
@@ -84,8 +81,9 @@ export class Translator extends Interpreter {
   private entered = 0;
   /** Guest instructions that regions executed. */
   private executed = 0;
-  /** Looks at what is hot, modulo a little. */
-  private looks = 0;
+  /** Instructions at the last look at what is hot, and those that regions had executed. */
+  private lookedAt = 0;
+  private executedAt = 0;
   /** How far the ring of branches was looked at. */
   private lookedTo = 0;
 
@@ -138,7 +136,7 @@ export class Translator extends Interpreter {
 
   protected override enterRegion(p: number): number {
     const { R, exits, why, functions } = this, C = this.code.records;
-    const { entryOf, shadows, work, uses, looked } = this.store, long = R[S.LONG] !== 0;
+    const { entryOf, shadows, work, uses } = this.store, long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
@@ -168,7 +166,6 @@ export class Translator extends Interpreter {
       }
       this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
       this.note(q);
-      if (why[0] === LEFT_BUDGET) looked[q >> 3] = (this.looks + 1) & 0xff;
       if (C[q + OP] !== OP_REGION) {
         R[PLACE_END] = q + n * RECORD;
         return q;
@@ -210,35 +207,18 @@ export class Translator extends Interpreter {
   // What is hot.
 
   protected override afterStretch(): void {
-    const { R, branches, store: { heat, seen, looked } } = this, C = this.code.records;
-    const look = ++this.looks & 0xff;
-    if (R[RING_AT] < this.lookedTo) this.lookedTo = 0;
-    let at = R[RING_AT], end = 0;
-    const { lookedTo } = this, newest = at;
+    const { R, store, executed } = this, { heat } = store, now = this.instructions;
+    const interpreted = now - this.lookedAt - (executed - this.executedAt);
+    if (interpreted < this.stretch >> 1 && interpreted >= 0) return;
+    this.lookedAt = now;
+    this.executedAt = executed;
+    const newest = R[RING_AT], oldest = newest < this.lookedTo ? 0 : this.lookedTo;
     this.lookedTo = newest;
-    for (let n = 0; n < RING_SIZE - 1 && at > lookedTo; n++, at--) {
-      const entry = branches[at & (RING_SIZE - 1)];
-      if (entry === 0) break;
-      if (entry < 0) continue;
-      if (end === 0) {
-        end = entry;
-        continue;
-      }
-      const start = entry, last = end;
-      end = 0;
-      if (start > last || last - start > LONGEST_RUN) {
-        if (start > last + RECORD) end = start;
-        continue;
-      }
-      for (let p = start; p <= last; p += RECORD) seen[p >> 3] = 1;
-      if (C[start + OP] === OP_REGION || heat[start >> 3] === NEVER) continue;
-      if (looked[start >> 3] === look) continue;
-      looked[start >> 3] = look;
-      const warmth = ++heat[start >> 3];
-      if (warmth % this.hot === 0) this.consider(start, warmth / this.hot);
-    }
-    // Where the next stretch happens to begin says nothing.
-    looked[this.placeOf(R[S.RIP], R[S.RIP + 1]) >> 3] = (look + 1) & 0xff;
+    let hottest = 0;
+    heat.look(this.branches, newest, oldest, Math.max(0, interpreted), (page) => {
+      if (heat.ofPage(page) >= store.limit(page, this.hot)) hottest = page;
+    });
+    if (hottest !== 0) this.compilePage(hottest);
   }
 
   protected override lookup(): number {
@@ -251,57 +231,54 @@ export class Translator extends Interpreter {
 
   private see(place: number): number {
     if (this.eager && place !== 0 && this.code.records[place + OP] !== OP_REGION) {
-      if (this.store.heat[place >> 3] !== NEVER) this.compile(place);
+      const { heat } = this.store;
+      if (heat.at(place) >= 0) {
+        heat.leave(place);
+        this.compile(this.code.recordPages[place >> 3], [place], []);
+      }
     }
     return place;
   }
 
-  /** Where a record's code lies: code page number, host page number and mode; undefined if it is not there any more. */
-  private origin(p: number): { page: number; host: number; mode: number } | undefined {
-    const { code } = this, offset = code.records[p + F_PLACE] & 0xffff;
-    if (offset > 0xfff) return undefined;
-    for (let page = 1; page < code.owners.length; page++) {
-      if (code.places[(page << 12) | offset] !== p) continue;
-      const owner = code.owners[page];
-      if (code.pages[owner] !== page) return undefined;
-      return { page, host: owner % code.hostPages, mode: Math.floor(owner / code.hostPages) };
-    }
-    return undefined;
-  }
-
   // Compilation.
 
-  /** Compiles what begins at `p`, unless its page was compiled so recently that more should be known first. */
-  private consider(p: number, warmth: number): void {
-    const origin = this.origin(p);
-    if (origin !== undefined && warmth < 2 ** this.store.generation(origin.page)) return;
-    this.compile(p);
+  /** Compiles what is hot in a code page. */
+  private compilePage(page: number): void {
+    const { code, store } = this, { heat } = store, C = code.records;
+    const mates = store.mates(page);
+    const places = heat.placesOf(page).filter((p) =>
+      C[p + OP] !== OP_REGION && !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff))
+    );
+    const least = places.length === 0 ? 0 : heat.at(places[0]) / 8;
+    this.compile(page, places.filter((p) => heat.at(p) >= least), mates);
   }
 
-  /** Compiles the region that begins at the record at `p`. */
-  private compile(p: number): void {
-    const { code, store } = this, C = code.records;
-    store.heat[p >> 3] = NEVER;
-    const origin = this.origin(p);
-    if (origin === undefined) return;
-    const { page, host, mode } = origin;
-    const long = mode === MODE_LONG;
-    if (!long && (mode & (MODE_BIG | MODE_FLAT)) !== (MODE_BIG | MODE_FLAT)) return;
-    if (!this.eager && store.changes(host) > MOST_INVALIDATIONS) return;
-    const start = C[p + F_PLACE] & 0xfff;
+  /** Compiles the region that begins at the records at `places`, and takes in what the page has already if that is small. */
+  private compile(page: number, places: readonly number[], mates: readonly Region[]): void {
+    const { code, store } = this, { heat } = store, C = code.records;
+    const owner = code.owners[page], host = owner % code.hostPages;
+    const mode = Math.floor(owner / code.hostPages), long = mode === MODE_LONG;
+    const flat = (mode & (MODE_BIG | MODE_FLAT)) === (MODE_BIG | MODE_FLAT);
+    if (!long && !flat || !this.eager && store.changes(host) > MOST_INVALIDATIONS) {
+      store.raise(page, Infinity);
+      return;
+    }
+    if (places.length === 0) {
+      heat.cool(page);
+      store.raise(page, 2 * store.limit(page, this.hot));
+      return;
+    }
     const known = (offset: number) => code.places[(page << 12) | offset];
-    const seen = (offset: number) => offset < 0x1000 && store.seen[known(offset) >> 3] !== 0;
+    const seen = (offset: number) => offset < 0x1000 && heat.seen[known(offset) >> 3] !== 0;
     const linked = (at: number) =>
       at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
-    // What the page has already becomes part of the new region, as long as that does not grow too large.
-    const mates = this.eager ? [] : store.mates(page);
-    // In the middle of a block is where slices happened to end.
-    if (mates.some((region) => region.inside.has(start))) return;
-    const merge = mates.reduce((n, { instructions }) => n + instructions, 0) < MOST_MERGED;
-    const starts = [start];
+    const before = mates.reduce((n, { instructions }) => n + instructions, 0);
+    const merge = before < MOST_MERGED;
+    const starts = places.map((p) => C[p + F_PLACE] & 0xfff);
     if (merge) {
       for (const { places } of mates) for (const at of places) starts.push(C[at + F_PLACE] & 0xfff);
-    }
+    } else starts.length = 1;
+    const start = starts[0];
     const discovery = discover(
       code.decoder,
       {
@@ -323,7 +300,17 @@ export class Translator extends Interpreter {
       },
       hasMeaning,
     );
-    if (!discovery.blocks.has(start)) return;
+    if (!discovery.blocks.has(start)) {
+      for (const p of places) heat.leave(p);
+      return;
+    }
+    let size = 0;
+    for (const { insns } of discovery.blocks.values()) size += insns.length;
+    const cost = (size - (merge ? before : 0)) * this.hot / 80;
+    if (!this.eager && heat.ofPage(page) < cost) {
+      store.raise(page, cost);
+      return;
+    }
     const { flushes } = code;
     let full = false;
     const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
@@ -342,7 +329,9 @@ export class Translator extends Interpreter {
     });
     const make = new Function(
       ...Object.keys(this.scope),
-      `"use strict";return function region(n,e){${text.body}}`,
+      `"use strict";return (function region_${host.toString(16)}_${
+        start.toString(16)
+      }(n,e){${text.body}})`,
     ) as Region["make"];
     let from = 0x1000, to = 0;
     const inside = new Set<number>();
@@ -357,10 +346,26 @@ export class Translator extends Interpreter {
     const entries = text.entries.map((offset) => code.find(host << 12, offset, mode));
     // Room ran out and everything was forgotten: what is still hot will be found again.
     if (code.flushes !== flushes) return;
-    const { instructions } = text, size = text.body.length;
-    if (merge) store.replace(page);
+    const { instructions } = text;
+    if (!this.eager) {
+      if (merge) store.replace(page);
+      for (const p of places) heat.leave(p);
+      heat.cool(page);
+      store.raise(page, 2 * store.limit(page, this.hot));
+    }
     const id = store.add(
-      { make, long, host, page, from, to, instructions, inside, size, places: [] },
+      {
+        make,
+        long,
+        host,
+        page,
+        from,
+        to,
+        instructions,
+        inside,
+        size: text.body.length,
+        places: [],
+      },
       entries,
     );
     this.trace?.(

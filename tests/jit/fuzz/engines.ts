@@ -13,7 +13,7 @@ import * as L from "./layout.ts";
 const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpreter> = {
   interpreter: (bus) => new Interpreter(bus, parseCpuModel("max")),
   eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true }),
-  hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 2 }),
+  hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 600 }),
 };
 /** Halts in a row, without an instruction between them, after which nothing more is expected. */
 const MOST_HALTS = 50;
