@@ -231,10 +231,10 @@ export class Translator extends Interpreter {
 
   private see(place: number): number {
     if (this.eager && place !== 0 && this.code.records[place + OP] !== OP_REGION) {
-      const { heat } = this.store;
-      if (heat.at(place) >= 0) {
+      const { heat } = this.store, page = this.code.recordPages[place >> 3];
+      if (page !== 0 && heat.at(place) >= 0) {
         heat.leave(place);
-        this.compile(this.code.recordPages[place >> 3], [place], []);
+        this.compile(page, [place], []);
       }
     }
     return place;
