@@ -9,7 +9,7 @@
 import { parseArgs } from "node:util";
 import { Engines } from "./fuzz/engines.ts";
 import { makeProgram } from "./fuzz/program.ts";
-import { type Failure, Fuzzer, listing, minimise, narrow, runImage, stops } from "./fuzz/run.ts";
+import { type Failure, Fuzzer, listing, minimise, narrow, runTrial, trialOf } from "./fuzz/run.ts";
 
 const { values: args } = parseArgs({
   args: Deno.args,
@@ -27,23 +27,20 @@ const { values: args } = parseArgs({
 async function report(seed: number, failure: Failure, without: ReadonlySet<number>): Promise<void> {
   console.log(`seed ${seed}: alike at ${failure.alike}, apart at ${failure.apart}`);
   console.log(`  ${failure.differences.replaceAll("\n", "\n  ")}`);
-  const engines = await Engines.create(), counts = stops(seed);
-  const { image, setup } = makeProgram(seed, without);
-  const again = runImage(engines, image, counts);
+  const engines = await Engines.create(), again = runTrial(engines, trialOf(seed, without));
   if (again === undefined) {
     console.log("  not on fresh boards: it takes the programs that ran before it");
     await engines.dispose();
     return;
   }
-  const left = minimise(engines, seed, new Set(without), counts, performance.now() + 60_000);
-  const program = makeProgram(seed, left);
-  const small = runImage(engines, program.image, counts)!;
-  const { alike, apart, differences } = narrow(engines, program.image, counts, small);
+  const left = minimise(engines, seed, without, performance.now() + 60_000);
+  const program = makeProgram(seed, left), trial = trialOf(seed, left);
+  const { alike, apart, differences } = narrow(engines, trial, runTrial(engines, trial)!);
   const pieces = program.pieces.filter(({ id }) => !left.has(id));
   console.log(`  minimised to ${pieces.map(({ kind, id }) => `${kind} ${id}`).join(", ")}`);
-  console.log(`  ${JSON.stringify(setup)}`);
+  console.log(`  ${JSON.stringify(program.setup)}`);
   console.log(`  alike at ${alike}, apart at ${apart}: ${differences.replaceAll("\n", "\n  ")}`);
-  console.log(`  last instructions:\n${listing(engines, program.image, apart)}`);
+  console.log(`  last instructions:\n${listing(engines, trial, apart)}`);
   console.log(
     `  deno run -A tests/jit/fuzz.ts --once --seed ${seed} --without ${[...left].join(",")}`,
   );
@@ -54,7 +51,7 @@ const first = Number(args.seed), minutes = Number(args.minutes);
 if (args.once) {
   const without = new Set(args.without.split(",").filter((id) => id !== "").map(Number));
   const engines = await Engines.create();
-  const failure = runImage(engines, makeProgram(first, without).image, stops(first));
+  const failure = runTrial(engines, trialOf(first, without));
   console.log(`${engines.count} instructions`);
   await engines.dispose();
   if (failure === undefined) console.log("the engines agree");
@@ -64,10 +61,10 @@ if (args.once) {
 const fuzzer = new Fuzzer(), end = performance.now() + minutes * 60_000;
 let failed = 0, seed = first;
 for (; performance.now() < end && failed < Number(args.failures); seed++) {
-  const outcome = await fuzzer.run(seed);
-  if (outcome === undefined) continue;
+  const failure = await fuzzer.run(seed);
+  if (failure === undefined) continue;
   failed++;
-  await report(seed, outcome.failure, new Set());
+  await report(seed, failure, new Set());
 }
 await fuzzer.dispose();
 console.log(

@@ -5,6 +5,11 @@ import { Translator } from "../../../accel/jit/translator.ts";
 import { parseCpuModel } from "../../../accel/x86/models.ts";
 import * as S from "../../../accel/x86/state.ts";
 import type { MachineControls } from "../../../core/machine/board.ts";
+import {
+  type MachineSnapshot,
+  putSnapshot,
+  takeSnapshot,
+} from "../../../core/machine/state_image.ts";
 import { createPc, type PcBoard, type PcOptions } from "../../../hw/boards/pc.ts";
 import type { Image } from "./kernel.ts";
 import * as L from "./layout.ts";
@@ -19,13 +24,15 @@ const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpre
 const MOST_HALTS = 50;
 
 class Engine {
-  private began = 0;
   private ended = false;
+  /** The board as it was made. */
+  private readonly fresh: MachineSnapshot;
 
   private constructor(readonly name: string, readonly board: PcBoard, readonly cpu: Interpreter) {
     board.clock.instructions = () => cpu.instructions;
     board.clock.onEarlier = (deadline) =>
       cpu.shortenSlice(Math.max(1, board.clock.instructionsUntil(deadline)));
+    this.fresh = takeSnapshot(board);
   }
 
   static async create(name: string): Promise<Engine> {
@@ -52,7 +59,7 @@ class Engine {
   }
 
   get count(): number {
-    return this.cpu.instructions - this.began;
+    return this.cpu.instructions;
   }
 
   /** Whether it will execute nothing more. */
@@ -61,14 +68,9 @@ class Engine {
   }
 
   start(image: Image): void {
-    const { board, cpu } = this;
-    board.reset();
-    for (const [from, to] of [[0, 0xa0000], [0xb8000, 0xc0000], [0x100000, L.MEMORY]]) {
-      board.memory.writeBlock(from, new Uint8Array(to - from));
-    }
+    const { board } = this;
+    putSnapshot(board, this.fresh);
     for (const { address, bytes } of image) board.memory.writeBlock(address, bytes);
-    cpu.flushCode();
-    this.began = cpu.instructions;
     this.ended = false;
   }
 
@@ -90,7 +92,12 @@ class Engine {
 
 /** The engines side by side. */
 export class Engines {
-  private constructor(private readonly list: readonly Engine[]) {}
+  /** Those that run: the reference first. */
+  private list: readonly Engine[];
+
+  private constructor(private readonly all: readonly Engine[]) {
+    this.list = all;
+  }
 
   /** @param names those to compare with the interpreter */
   static async create(names: readonly string[] = ["eager", "hot"]): Promise<Engines> {
@@ -100,10 +107,12 @@ export class Engines {
   }
 
   async dispose(): Promise<void> {
-    for (const { board } of this.list) await board.dispose();
+    for (const { board } of this.all) await board.dispose();
   }
 
-  start(image: Image): void {
+  /** Starts a program, on the reference and on engines named. */
+  start(image: Image, names: readonly string[]): void {
+    this.list = this.all.filter(({ name }, i) => i === 0 || names.includes(name));
     for (const engine of this.list) engine.start(image);
   }
 
@@ -123,14 +132,14 @@ export class Engines {
 
   /** The processors that translate. */
   get translators(): Translator[] {
-    return this.list.slice(1).map(({ cpu }) => cpu as Translator);
+    return this.all.slice(1).map(({ cpu }) => cpu as Translator);
   }
 
-  /** Runs all up to a count of instructions; gives how they differ, "" if they do not. */
-  advance(count: number): string {
+  /** Runs all up to a count of instructions; gives how registers and, if wanted, memory differ, "" if they do not. */
+  advance(count: number, memory = true): string {
     for (const engine of this.list) engine.advance(count);
     // The board's RAM comes first in host memory.
-    return this.compare(L.MEMORY + 0x1000);
+    return this.compare(memory ? L.MEMORY + 0x1000 : 0);
   }
 
   private compare(length?: number): string {

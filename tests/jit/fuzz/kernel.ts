@@ -74,13 +74,13 @@ function taskState(setup: Setup): Uint8Array {
   return bytes;
 }
 
-/** One set of page tables. In the second the upper half of the data's pages come in another order. */
+/** One set of page tables. The data's pages come in an order of each set's own. */
 function tables(setup: Setup, set: number): { address: number; bytes: Uint8Array } {
   const { bytes, put } = words(0x6000), { paging } = setup, base = L.TABLES[set];
   const size = L.entrySize(setup), pages = L.MEMORY >>> 12;
   const pageOf = (page: number) => {
     const at = page - (L.DATA >>> 12);
-    return set === 1 && at >= 8 && at < 16 ? page ^ 3 : page;
+    return at >= 0 && at < 16 ? page ^ [at < 8 ? 1 : 6, at < 8 ? 1 : 3][set] : page;
   };
   for (let page = 0; page < pages; page++) {
     const there = page < L.NOWHERE >>> 12 || page >= (L.NOWHERE >>> 12) + 4;
