@@ -1,13 +1,13 @@
 /** The command line of the benchmarks. */
 import type { Engine } from "../mod.ts";
 import { didYouMean } from "../core/text.ts";
-import { type Peer, PEERS } from "./guest.ts";
+import { type Clock, CLOCKS, type Peer, PEERS } from "./guest.ts";
 
 const ENGINES = ["interp", "jit"] as const;
 const WHAT = ["all", "boot", "amd64", "micro", "shell", "publish"] as const;
 /** Those that take names. */
 const NAMED: readonly string[] = ["micro", "shell", "publish"];
-const OPTIONS = ["--runs", "--small", "--accel", "--peers", "--help"];
+const OPTIONS = ["--runs", "--small", "--accel", "--peers", "--clock", "--help"];
 
 /** What to measure. */
 export interface BenchArguments {
@@ -20,6 +20,7 @@ export interface BenchArguments {
   peers: Peer[];
   /** Kernels or jobs to run, all when there are none; or files to publish. */
   names: string[];
+  clock: Clock;
   help: boolean;
 }
 
@@ -45,6 +46,7 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments {
     small: false,
     peers: parsePeers("v86,qemu"),
     names: [],
+    clock: "host",
     help: false,
   };
   const words: string[] = [];
@@ -57,6 +59,10 @@ export function parseBenchArguments(args: readonly string[]): BenchArguments {
       const given = args[++i], engine = ENGINES.find((name) => name === given);
       if (engine === undefined) throw new Error(`--accel needs one of ${ENGINES.join(", ")}`);
       result.accel = engine;
+    } else if (arg === "--clock") {
+      const given = args[++i], clock = CLOCKS.find((name) => name === given);
+      if (clock === undefined) throw new Error(`--clock needs one of ${CLOCKS.join(", ")}`);
+      result.clock = clock;
     } else if (arg === "--runs") {
       result.runs = Number(args[++i]);
       if (!Number.isInteger(result.runs) || result.runs < 1) {

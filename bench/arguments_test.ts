@@ -8,9 +8,10 @@ Deno.test("parseBenchArguments takes a benchmark, its options and names", () => 
     small: false,
     peers: ["v86", "qemu", "compy"],
     names: [],
+    clock: "host",
     help: false,
   });
-  const line = "micro --runs 1 --small --peers qemu --accel jit alu";
+  const line = "micro --runs 1 --small --peers qemu --accel jit --clock processor alu";
   assertEquals(parseBenchArguments(line.split(" ")), {
     what: "micro",
     runs: 1,
@@ -18,6 +19,7 @@ Deno.test("parseBenchArguments takes a benchmark, its options and names", () => 
     peers: ["qemu", "compy"],
     accel: "jit",
     names: ["alu"],
+    clock: "processor",
     help: false,
   });
   assertEquals(parseBenchArguments(["--peers", "none"]).peers, ["compy"]);
@@ -29,6 +31,7 @@ Deno.test("parseBenchArguments refuses what it does not know", () => {
   assertEquals(refused("--run", "2"), `unknown option --run (did you mean "--runs"?)`);
   assertEquals(refused("--runs", "none"), "--runs needs a whole number, at least 1");
   assertEquals(refused("--accel", "kvm"), "--accel needs one of interp, jit");
+  assertEquals(refused("--clock", "wall"), "--clock needs one of host, processor");
   const peers = "--peers needs names out of v86, qemu, with commas, or none";
   assertEquals(refused("--peers", "v68"), peers);
   assertEquals(refused("--peers"), peers);

@@ -20,6 +20,7 @@ export async function linuxOptions(plan: Plan, arch: GuestOptions["arch"]): Prom
     kernel,
     linux: { initrd, append: "console=ttyS0", cpu: PROCESSOR[arch] },
     accel: plan.accel,
+    clock: plan.clock,
     firmware: arch === "i386" ? await seabios() : undefined,
     qemu: plan.qemu?.[arch],
   };

@@ -1,5 +1,6 @@
 /** Under which circumstances something was measured. */
 import { type Engine, Machine } from "../mod.ts";
+import type { Clock } from "./guest.ts";
 import type { Circumstances } from "./results.ts";
 
 /** The version of v86 that npm has given. */
@@ -47,7 +48,7 @@ async function defaultEngine(): Promise<Engine> {
 /** The circumstances at the end of a measurement; `load` is what the host's load was before it. */
 export async function circumstances(
   load: number,
-  accel: Engine | undefined,
+  { accel, clock }: { accel?: Engine; clock: Clock },
   versions: Circumstances["versions"],
 ): Promise<Circumstances> {
   return {
@@ -59,6 +60,7 @@ export async function circumstances(
     cpus: navigator.hardwareConcurrency,
     load: [load, Deno.loadavg()[0]],
     accel: accel ?? await defaultEngine(),
+    clock,
     versions,
   };
 }

@@ -1,13 +1,14 @@
 /** A guest in compy. */
 import { Machine } from "../mod.ts";
+import { ownClock } from "./clock.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 
 /** Longer than any guest runs; in virtual time, which differs from the host's. */
 const LIMIT = "1h";
 
 class CompyGuest extends Guest {
-  constructor(private readonly vm: Machine) {
-    super();
+  constructor(private readonly vm: Machine, clock: () => number) {
+    super(clock);
     vm.serial.tap((text) => this.receive(text));
   }
 
@@ -34,7 +35,7 @@ class CompyGuest extends Guest {
 
 /** Starts a guest in compy. */
 export async function startCompy(options: GuestOptions): Promise<Guest> {
-  const { kernel, linux, memory, accel } = options;
+  const { kernel, linux, memory, accel, clock } = options;
   return new CompyGuest(
     await Machine.create({
       kernel,
@@ -44,5 +45,6 @@ export async function startCompy(options: GuestOptions): Promise<Guest> {
       devices: linux === undefined ? ["isa-debug-exit,iobase=0xf4,iosize=4"] : [],
       limits: { within: "none" },
     }),
+    ownClock(clock),
   );
 }

@@ -8,6 +8,12 @@ export const PEERS = ["compy", "v86", "qemu"] as const;
 /** One of {@linkcode PEERS}. */
 export type Peer = (typeof PEERS)[number];
 
+/** The clocks that runs can be timed by. */
+export const CLOCKS = ["host", "processor"] as const;
+
+/** One of {@linkcode CLOCKS}. */
+export type Clock = (typeof CLOCKS)[number];
+
 /** The machine that a guest runs on. */
 export interface GuestOptions {
   arch: "i386" | "amd64";
@@ -21,6 +27,8 @@ export interface GuestOptions {
   accel?: Engine;
   /** Firmware for v86, which starts Linux by it. */
   firmware?: { bios: string; vgaBios: string };
+  /** Whose time is taken: the host's (default), or the processor time of the thread that emulates. */
+  clock?: Clock;
   /** QEMU's programs; see {@linkcode ../scripts/guests/qemu.ts}. */
   qemu?: readonly string[];
 }
@@ -28,7 +36,12 @@ export interface GuestOptions {
 /** A running guest. */
 export abstract class Guest {
   /** What the guest sent. */
-  protected readonly serial: SerialText = new SerialText();
+  protected readonly serial: SerialText;
+
+  /** @param clock milliseconds from some moment on */
+  constructor(clock: () => number) {
+    this.serial = new SerialText(clock);
+  }
 
   /** All text that the guest sent. */
   get text(): string {
@@ -44,7 +57,7 @@ export abstract class Guest {
   /**
    * Sends `input` and lets the guest run until it has sent the texts `marks`, one after the other.
    *
-   * @returns the times at which it had sent each, in milliseconds of `performance.now()`
+   * @returns the times at which it had sent each, in milliseconds of its clock
    */
   abstract run(marks: readonly string[], input?: string): Promise<number[]>;
 
@@ -55,10 +68,12 @@ export abstract class Guest {
   abstract close(): Promise<void>;
 }
 
-/** Starts a guest in one of the emulators. */
-export async function startGuest(peer: Peer, options: GuestOptions): Promise<Guest> {
+/** What starts guests in one of the emulators. */
+export async function starter(
+  peer: Peer,
+): Promise<(options: GuestOptions) => Guest | Promise<Guest>> {
   // Imported by need: the processes of others must not hold v86 or compy.
-  if (peer === "compy") return await (await import("./compy_guest.ts")).startCompy(options);
-  if (peer === "v86") return await (await import("./v86_guest.ts")).startV86(options);
-  return (await import("./qemu_guest.ts")).startQemu(options);
+  if (peer === "compy") return (await import("./compy_guest.ts")).startCompy;
+  if (peer === "v86") return (await import("./v86_guest.ts")).startV86;
+  return (await import("./qemu_guest.ts")).startQemu;
 }

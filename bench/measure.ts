@@ -1,6 +1,6 @@
 /** Runs the same work in several emulators in turn. */
 import type { Engine } from "../mod.ts";
-import type { GuestOptions, Peer } from "./guest.ts";
+import type { Clock, GuestOptions, Peer } from "./guest.ts";
 import type { Group, Row } from "./results.ts";
 
 /** What all measurements need. */
@@ -10,6 +10,7 @@ export interface Plan {
   peers: readonly Peer[];
   /** compy's engine; its default when there is none. */
   accel?: Engine;
+  clock?: Clock;
   /** QEMU's programs by architecture, when it takes part. */
   qemu?: Record<GuestOptions["arch"], readonly string[]>;
 }

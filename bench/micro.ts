@@ -65,7 +65,7 @@ export async function benchMicro(
   const rows: Row[] = [];
   for (const kernel of choose(names, Object.keys(await expectedChecksums(small)), "kernel")) {
     const [name, width] = kernel.split(".");
-    const options = { ...kernelOptions(kernel, small), accel: plan.accel };
+    const options = { ...kernelOptions(kernel, small), accel: plan.accel, clock: plan.clock };
     const { arch } = options, qemu = plan.qemu?.[arch];
     rows.push(
       await alternate(

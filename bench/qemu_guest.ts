@@ -1,4 +1,5 @@
 /** A guest in QEMU, executed by its translator (TCG). */
+import { clockOf } from "./clock.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 
 /** What QEMU exits with when a guest writes 0 to its isa-debug-exit. */
@@ -7,8 +8,8 @@ const EXIT_0 = 1;
 class QemuGuest extends Guest {
   private readonly input: WritableStreamDefaultWriter<Uint8Array>;
 
-  constructor(private readonly child: Deno.ChildProcess) {
-    super();
+  constructor(private readonly child: Deno.ChildProcess, clock: () => number) {
+    super(clock);
     this.input = child.stdin.getWriter();
     this.read();
   }
@@ -43,7 +44,7 @@ class QemuGuest extends Guest {
 
 /** Starts a guest in QEMU. */
 export function startQemu(options: GuestOptions): Guest {
-  const { kernel, linux, memory, qemu } = options;
+  const { kernel, linux, memory, qemu, clock } = options;
   if (qemu === undefined) throw new Error("there is no QEMU");
   const [command, ...first] = qemu;
   const child = new Deno.Command(command, {
@@ -59,5 +60,5 @@ export function startQemu(options: GuestOptions): Guest {
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  return new QemuGuest(child);
+  return new QemuGuest(child, clockOf(child.pid, clock));
 }

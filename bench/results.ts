@@ -1,5 +1,5 @@
 /** What was measured: rows of times, and the arithmetic on them. */
-import type { Peer } from "./guest.ts";
+import type { Clock, Peer } from "./guest.ts";
 
 /** The groups of rows, in the order of the tables. */
 export const GROUPS = {
@@ -17,7 +17,7 @@ export type Group = keyof typeof GROUPS;
 export interface Row {
   group: Group;
   name: string;
-  /** Host seconds of each run. */
+  /** Seconds of each run. */
   seconds: { [peer in Peer]?: number[] };
   /** Why an emulator has no times. */
   failed: { [peer in Peer]?: string };
@@ -37,6 +37,7 @@ export interface Circumstances {
   load: [number, number];
   /** compy's engine. */
   accel: string;
+  clock: Clock;
   /** Versions of the others. */
   versions: { [peer in Peer]?: string };
 }

@@ -27,6 +27,7 @@ const HELP = `Usage: deno task bench [all|boot|amd64] [--runs N] [--accel ENGINE
   --runs   how often each is run; default 3
   --accel  compy's engine, interp or jit; default the machine's default
   --peers  what compy is compared with: v86, qemu, both (default), or none
+  --clock  host (default), or processor: that of the thread that emulates, for hosts with other work
   --small  the kernels at a tenth of their size
 `;
 
@@ -47,7 +48,7 @@ async function measure(args: BenchArguments): Promise<Result> {
     rows.push(...await benchMicro(plan, args.names, args.small));
   }
   if (what === "all" || what === "shell") rows.push(...await benchShell(plan, args.names));
-  return { circumstances: await circumstances(load, args.accel, versions), rows };
+  return { circumstances: await circumstances(load, args, versions), rows };
 }
 
 /** Writes the result and its tables to `bench/results`; returns the paths. */

@@ -12,7 +12,7 @@ export interface Request {
 
 /** What came of it. */
 export interface Answer {
-  /** When each mark was seen, in milliseconds of that process. */
+  /** When each mark was seen, in milliseconds of the guest's clock. */
   times: number[];
   /** All that the guest sent so far. */
   text: string;
@@ -31,7 +31,7 @@ export class Session {
   private rest = "";
   /** The end of what the process complained of. */
   private complaints = "";
-  /** When the machine was being made, on the process's clock. */
+  /** When the machine was being made, on the guest's clock. */
   started = 0;
 
   private constructor(private readonly peer: Peer, private readonly child: Deno.ChildProcess) {

@@ -3,7 +3,8 @@
  * `GuestOptions` as JSON. Each line of standard input is a request, answered by a line on standard output; the
  * guest ends with the input.
  */
-import { type Guest, type Peer, startGuest } from "./guest.ts";
+import { ownClock } from "./clock.ts";
+import { type Guest, type GuestOptions, type Peer, starter } from "./guest.ts";
 import type { Answer, Request } from "./session.ts";
 
 /** Waits for an answer, but not longer than `limit` milliseconds. */
@@ -42,8 +43,10 @@ if (import.meta.main) {
   // What emulators log must not come between the answers.
   console.log = console.info = console.debug = console.error;
   const [peer, options] = Deno.args;
-  const started = performance.now();
-  const guest = await startGuest(peer as Peer, JSON.parse(options));
+  const start = await starter(peer as Peer), parsed: GuestOptions = JSON.parse(options);
+  // The processor time of a process that is not there yet is none.
+  const started = peer === "qemu" && parsed.clock === "processor" ? 0 : ownClock(parsed.clock)();
+  const guest = await start(parsed);
   say({ times: [started], text: "" });
   let rest = "";
   for await (const part of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {

@@ -65,7 +65,7 @@ export function resultTables(rows: readonly Row[]): string {
 
 /** Where and how it was measured, in lines of prose. */
 export function circumstancesText({ circumstances, rows }: Result): string {
-  const { date, commit, deno, v8, processor, cpus, load, accel, versions } = circumstances;
+  const { date, commit, deno, v8, processor, cpus, load, accel, clock, versions } = circumstances;
   const others = rivals(rows).map((peer) => versions[peer] ?? TITLES[peer]);
   const runs = rows.map((row) => row.seconds.compy?.length ?? 0);
   const least = Math.min(...runs), most = Math.max(...runs);
@@ -73,7 +73,8 @@ export function circumstancesText({ circumstances, rows }: Result): string {
     `${date.slice(0, 10)}, ${date.slice(11, 16)} UTC, commit ${commit}: compy with \`${accel}\``,
     `on Deno ${deno} (V8 ${v8})${others.length > 0 ? "; " + others.join("; ") : ""}.`,
     `${cpus} processors: ${processor}.`,
-    `Medians of ${least === most ? least : `${least} to ${most}`} runs.`,
+    `Medians of ${least === most ? least : `${least} to ${most}`} runs` +
+    `${clock === "host" ? "" : " by processor time of the thread that emulates"}.`,
     `Load average ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`,
   ].join("\n");
 }

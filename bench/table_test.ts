@@ -64,6 +64,7 @@ Deno.test("circumstancesText says what ran where", () => {
       cpus: 2,
       load: [0.12, 1.5],
       accel: "jit",
+      clock: "host",
       versions: { v86: "v86 0.5.462", qemu: "QEMU 7.2" },
     },
     rows: ROWS,

@@ -1,5 +1,6 @@
 /** A guest in v86. */
 import { V86 } from "v86";
+import { ownClock } from "./clock.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 
 const COM1 = 0;
@@ -9,8 +10,8 @@ const HALT = "HALT";
 class V86Guest extends Guest {
   private readonly halted = Promise.withResolvers<void>();
 
-  constructor(private readonly emulator: V86) {
-    super();
+  constructor(private readonly emulator: V86, clock: () => number) {
+    super(clock);
     emulator.add_listener("serial0-output-byte", (byte: number) => {
       this.receive(String.fromCharCode(byte));
     });
@@ -45,7 +46,7 @@ async function image(path: string): Promise<{ buffer: ArrayBuffer }> {
 
 /** Starts a guest in v86. */
 export async function startV86(options: GuestOptions): Promise<Guest> {
-  const { arch, kernel, linux, memory, firmware } = options;
+  const { arch, kernel, linux, memory, firmware, clock } = options;
   if (arch !== "i386") throw new Error("v86 runs 32-bit guests only");
   const images = linux === undefined ? { multiboot: await image(kernel) } : {
     bios: await image(firmware!.bios),
@@ -63,5 +64,6 @@ export async function startV86(options: GuestOptions): Promise<Guest> {
       autostart: true,
       disable_speaker: true,
     }),
+    ownClock(clock),
   );
 }
