@@ -67,10 +67,11 @@ export class Bed {
   readonly cpu: Interpreter;
   readonly R: Int32Array;
 
-  constructor(model = "max") {
+  /** @param make makes the engine; that of {@linkcode engine} unless given */
+  constructor(model = "max", make = engine.make) {
     this.memory.addRam("ram", 0, MEMORY, this.memory.host.allocate(MEMORY));
     const clock = new VirtualClock(0);
-    this.cpu = engine.make(
+    this.cpu = make(
       { memory: this.memory, ports: this.ports, clock, acknowledge: () => 0x20 },
       parseCpuModel(model),
     );
