@@ -1,19 +1,13 @@
 /** Integer arithmetic too long to write out in generated code, and the rare general-purpose instructions. */
 import type { X86 } from "./cpu.ts";
 import { PURE_BITS } from "./bits.ts";
-import { divide128, multiply128 } from "./wide.ts";
+import { divide128, fits64, mulHigh, multiply128 } from "./wide.ts";
 import type { Helper } from "./rows.ts";
 import * as S from "./state.ts";
 import { dropStack, peekStack, setStackPointer, Stack, stackMask } from "./system/stack.ts";
 
 /** What {@linkcode idivide64} returns when the quotient does not fit: no quotient that fits equals it as a number. */
 export const DIVIDE_OVERFLOW = 0x100000000;
-
-function mulHigh(a: number, b: number): number {
-  const al = a & 0xffff, ah = a >>> 16, bl = b & 0xffff, bh = b >>> 16;
-  const low = al * bl, mid1 = ah * bl + (low >>> 16), mid2 = al * bh + (mid1 & 0xffff);
-  return (ah * bh + Math.floor(mid1 / 65536) + Math.floor(mid2 / 65536)) | 0;
-}
 
 function imulHigh(a: number, b: number): number {
   return (mulHigh(a, b) - (a < 0 ? b : 0) - (b < 0 ? a : 0)) | 0;
@@ -103,6 +97,7 @@ export const PURE = {
   shrd16Carry,
   bitScanForward,
   bitScanReverse,
+  fits64,
   multiply128,
   divide128,
 };

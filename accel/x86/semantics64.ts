@@ -200,9 +200,12 @@ const doubleShift = (toLeft: boolean): Semantic => (b) => {
 
 const imul = (x: number, y: number): Semantic => (b) => {
   const a = b.read64(x), c = b.read64(y);
-  b.emit(`${b.pure("multiply128", a.lo, a.hi, c.lo, c.hi, "1")};`);
-  const r = bind(b, "WIDE[0]", "WIDE[1]");
-  const fits = b.let(`(WIDE[2]===(${r.hi}>>31)&&WIDE[3]===(${r.hi}>>31))`);
+  const r = bind(
+    b,
+    `Math.imul(${a.lo},${c.lo})`,
+    `(${b.pure("mulHigh", a.lo, c.lo)}+Math.imul(${a.lo},${c.hi})+Math.imul(${a.hi},${c.lo}))|0`,
+  );
+  const fits = b.let(b.pure("fits64", a.lo, a.hi, c.lo, c.hi));
   b.write64(0, r.lo, r.hi);
   b.flagsShift64(r, `${fits}?0:1`, "0");
 };
