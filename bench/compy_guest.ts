@@ -6,7 +6,8 @@ import { Guest, type GuestOptions } from "./guest.ts";
 /** Longer than any guest runs; in virtual time, which differs from the host's. */
 const LIMIT = "1h";
 
-class CompyGuest extends Guest {
+/** A guest in compy. */
+export class CompyGuest extends Guest {
   constructor(private readonly vm: Machine, clock: () => number) {
     super(clock);
     vm.serial.tap((text) => this.receive(text));
@@ -21,7 +22,8 @@ class CompyGuest extends Guest {
     return await seen;
   }
 
-  override async ended(): Promise<void> {
+  /** Lets the guest run until it ends the machine by writing 0 to port F4h, as bare-metal kernels do. */
+  async ended(): Promise<void> {
     const exit = await this.vm.exited;
     if (exit.kind !== "debug-exit" || exit.value !== 0) {
       throw new Error(`ended with ${exit.kind} instead of debug-exit 0`);
@@ -34,7 +36,7 @@ class CompyGuest extends Guest {
 }
 
 /** Starts a guest in compy. */
-export async function startCompy(options: GuestOptions): Promise<Guest> {
+export async function startCompy(options: GuestOptions): Promise<CompyGuest> {
   const { kernel, linux, memory, accel, clock } = options;
   return new CompyGuest(
     await Machine.create({

@@ -61,9 +61,6 @@ export abstract class Guest {
    */
   abstract run(marks: readonly string[], input?: string): Promise<number[]>;
 
-  /** Lets the guest run until it ends the machine by writing 0 to port F4h, as bare-metal kernels do. */
-  abstract ended(): Promise<void>;
-
   /** Removes the machine. */
   abstract close(): Promise<void>;
 }

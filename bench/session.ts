@@ -2,9 +2,9 @@
 import { fromFileUrl } from "@std/path";
 import type { GuestOptions, Peer } from "./guest.ts";
 
-/** What is asked of a guest: to run until it has sent the marks, or without marks, until it ends. */
+/** What is asked of a guest: to run until it has sent the marks, one after the other. */
 export interface Request {
-  marks?: readonly string[];
+  marks: readonly string[];
   input?: string;
   /** Milliseconds. */
   limit: number;
@@ -90,20 +90,11 @@ export class Session {
     return answer;
   }
 
-  private async ask(request: Omit<Request, "limit">): Promise<Answer> {
-    const line = JSON.stringify({ ...request, limit: LIMIT }) + "\n";
-    await this.requests.write(new TextEncoder().encode(line));
-    return await this.answer(LIMIT);
-  }
-
   /** Sends `input` and runs the guest until it has sent the marks, one after the other. */
-  run(marks: readonly string[], input?: string): Promise<Answer> {
-    return this.ask({ marks, input });
-  }
-
-  /** Runs the guest until it ends by itself. */
-  ended(): Promise<Answer> {
-    return this.ask({});
+  async run(marks: readonly string[], input?: string): Promise<Answer> {
+    const request: Request = { marks, input, limit: LIMIT };
+    await this.requests.write(new TextEncoder().encode(JSON.stringify(request) + "\n"));
+    return await this.answer(LIMIT);
   }
 
   /** Ends the guest's process. */

@@ -24,10 +24,8 @@ async function within<T>(limit: number, guest: Guest, what: string, work: Promis
 async function answer(guest: Guest, request: Request): Promise<Answer> {
   try {
     const { marks, input, limit } = request;
-    if (marks === undefined) await within(limit, guest, "ending", guest.ended());
-    const times = marks === undefined
-      ? []
-      : await within(limit, guest, `reaching "${marks.at(-1)}"`, guest.run(marks, input));
+    const what = `reaching ${JSON.stringify(marks.at(-1))}`;
+    const times = await within(limit, guest, what, guest.run(marks, input));
     return { times, text: guest.text };
   } catch (error) {
     return { times: [], text: guest.text, error: (error as Error).message };

@@ -8,8 +8,6 @@ const COM1 = 0;
 const HALT = "HALT";
 
 class V86Guest extends Guest {
-  private readonly halted = Promise.withResolvers<void>();
-
   constructor(private readonly emulator: V86, clock: () => number) {
     super(clock);
     emulator.add_listener("serial0-output-byte", (byte: number) => {
@@ -18,7 +16,6 @@ class V86Guest extends Guest {
     const whenHalted = (event: Event, error: unknown) => {
       if (error !== HALT) return;
       event.preventDefault();
-      this.halted.resolve();
       this.serial.fail("the guest ended");
     };
     globalThis.addEventListener("error", (event) => whenHalted(event, event.error));
@@ -29,10 +26,6 @@ class V86Guest extends Guest {
     const seen = this.serial.seen(marks);
     if (input !== "") this.emulator.serial_send_bytes(COM1, new TextEncoder().encode(input));
     return seen;
-  }
-
-  override ended(): Promise<void> {
-    return this.halted.promise;
   }
 
   override async close(): Promise<void> {

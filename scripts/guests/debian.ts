@@ -67,6 +67,15 @@ export async function canFetchDebian(): Promise<boolean> {
   return true;
 }
 
+/** Throws when the host cannot fetch the package `name`. */
+async function requireCommands(name: string, instead: string | undefined): Promise<void> {
+  for (const command of COMMANDS) {
+    if (await available(command)) continue;
+    const problem = `cannot fetch the Debian package ${name}: this host has no ${command}`;
+    throw withInstead(problem, instead);
+  }
+}
+
 function withInstead(problem: string, instead: string | undefined): GuestError {
   return new GuestError(instead === undefined ? problem : `${problem}\n${instead}`);
 }
@@ -168,6 +177,22 @@ class Apt {
     return fields;
   }
 
+  /** Downloads a package and all that it depends on into `dir`. */
+  async downloadAll(name: string, dir: string): Promise<Outcome> {
+    await ensureDir(join(dir, "partial"));
+    const progress = new Progress(`Fetching ${name} (${this.arch}) and what it needs from Debian`);
+    const outcome = await watching(
+      progress,
+      [dir],
+      this.apt("apt-get", [
+        ...["-q", "-y", "--no-install-recommends", "--download-only"],
+        ...["-o", `Dir::Cache::archives=${dir}`, "install", name],
+      ]),
+    );
+    progress.done(outcome.ok ? "done" : "failed");
+    return outcome;
+  }
+
   /** The archives' addresses and releases, each as `URI CODENAME COMPONENT ORIGIN`. */
   async targets(): Promise<string[]> {
     const format = "$(REPO_URI) $(CODENAME) $(COMPONENT) $(ORIGIN)";
@@ -198,6 +223,14 @@ class Apt {
       if (entry.name.endsWith(".deb")) return { ...outcome, path: join(dir, entry.name) };
     }
     return { ...outcome, ok: false, stderr: `apt-get download left no package in ${dir}` };
+  }
+}
+
+/** Unpacks a package file into `root`. */
+async function unpack(file: string, root: string): Promise<void> {
+  const unpacked = await run("dpkg-deb", ["-x", file, root]);
+  if (!unpacked.ok) {
+    throw new GuestError(`dpkg-deb cannot unpack ${file}: ${unpacked.stderr.trim()}`);
   }
 }
 
@@ -256,10 +289,7 @@ async function download(
       instead,
     );
   }
-  const unpacked = await run("dpkg-deb", ["-x", outcome.path, join(dir, "root")]);
-  if (!unpacked.ok) {
-    throw withInstead(`dpkg-deb cannot unpack ${name}: ${unpacked.stderr.trim()}`, instead);
-  }
+  await unpack(outcome.path, join(dir, "root"));
   await Deno.remove(outcome.path);
   return record;
 }
@@ -280,14 +310,7 @@ export async function fetchDebian(
     key,
     ["package.json", ...needs.map((path) => join("root", path))],
     async (fresh) => {
-      for (const command of COMMANDS) {
-        if (!await available(command)) {
-          throw withInstead(
-            `cannot fetch the Debian package ${name}: this host has no ${command}`,
-            instead,
-          );
-        }
-      }
+      await requireCommands(name, instead);
       const record = await withLock(
         `apt/${arch}`,
         () => download(name, fresh, { arch, depends, instead }),
@@ -300,6 +323,38 @@ export async function fetchDebian(
   );
   const info = JSON.parse(await Deno.readTextFile(join(dir, "package.json")));
   return { name: info.name, version: info.version, root: join(dir, "root") };
+}
+
+/**
+ * Fetches a Debian package with all packages that it depends on into the cache, unpacked into one directory
+ * that stands for `/`; returns that. Programs in it run by the dynamic loader that is among them.
+ *
+ * @throws {GuestError} when the host has no apt, or its Debian archives do not have the packages
+ */
+export async function fetchDebianTree(
+  name: string,
+  options: Omit<FetchOptions, "depends"> = {},
+): Promise<string> {
+  const { arch = "i386", needs = [], instead } = options;
+  return await cachedDirectory(`debian-tree/${arch}/${name}`, needs, async (fresh) => {
+    await requireCommands(name, instead);
+    await withLock(`apt/${arch}`, async () => {
+      const apt = await Apt.open(arch), archives = join(fresh, ".archives");
+      let outcome = await apt.downloadAll(name, archives);
+      if (!outcome.ok) {
+        // There are no lists yet, or they are from another day.
+        await apt.update();
+        outcome = await apt.downloadAll(name, archives);
+      }
+      if (!outcome.ok) {
+        throw withInstead(`apt-get cannot fetch ${name}:\n${outcome.stderr.trim()}`, instead);
+      }
+      for await (const { name: file } of Deno.readDir(archives)) {
+        if (file.endsWith(".deb")) await unpack(join(archives, file), fresh);
+      }
+      await Deno.remove(archives, { recursive: true });
+    });
+  });
 }
 
 /**
