@@ -1,5 +1,6 @@
 /** What was executed last, from the ring of branches: for reports, read only when something went wrong. */
 import {
+  BY_TRANSLATION,
   CURRENT,
   F_PLACE,
   LOOKUP_PLACE,
@@ -40,34 +41,46 @@ export interface Executed {
   context: CodeContext;
   ip: number;
   length: number;
+  /** Instructions that translated code executed after it, and that are not listed. */
+  unlisted: number;
 }
 
 /**
  * Walks back from the current place. The ring holds, oldest first, pairs of the place where a straight run
  * began and the place where it ended; before a run's start stands `-1 - page` where the page changed, with
- * the number of the page left. A {@linkcode contextMark} stands where the context changed.
+ * the number of the page left. A {@linkcode contextMark} stands where the context changed. A run's end with
+ * {@linkcode BY_TRANSLATION} is where translated code began. What that executed is not known but for the
+ * number, and where it came to its own end by a fault, the instruction that faulted: an end without a beginning.
  *
  * @param context what the instructions executed last belong to
  * @param left contexts that were left
  * @param inLoop whether an instruction is executing, which then counts as the last one
+ * @param untold by entry of the ring that ends a run in translated code, how many instructions more that executed
  */
 export function recentInstructions(
   R: Int32Array,
   C: Int32Array,
   ring: Int32Array,
   count: number,
-  { context, left, inLoop }: { context: CodeContext; left: LeftContexts; inLoop: boolean },
+  { context, left, inLoop, untold }: {
+    context: CodeContext;
+    left: LeftContexts;
+    inLoop: boolean;
+    untold: Int32Array;
+  },
 ): Executed[] {
   const executed: Executed[] = [];
-  let { page } = context;
-  const at = (p: number): Executed => {
+  let { page } = context, unlisted = 0;
+  const add = (p: number): void => {
     const place = C[p + F_PLACE];
     const length = (place >>> 16) - (place & 0xffff);
-    return {
+    executed.push({
       context,
       ip: (page + (place & 0xffff)) >>> 0,
       length: Math.max(1, Math.min(15, length)),
-    };
+      unlisted,
+    });
+    unlisted = 0;
   };
   let end = inLoop && R[CURRENT] !== LOOKUP_PLACE ? R[CURRENT] : 0;
   let next = R[RING_AT];
@@ -85,6 +98,12 @@ export function recentInstructions(
       page = (-1 - entry) << 12;
       continue;
     }
+    if ((entry & BY_TRANSLATION) !== 0) {
+      if (end !== 0) add(end);
+      end = entry - BY_TRANSLATION;
+      unlisted += untold[next & (RING_SIZE - 1)];
+      continue;
+    }
     if (end === 0) {
       end = entry;
       continue;
@@ -92,7 +111,7 @@ export function recentInstructions(
     // `entry` is where the run began. A run may be empty: its end is then the record before.
     if (entry > end + RECORD || end - entry > LONGEST_RUN) break;
     for (let p = end; p >= entry && executed.length < count; p -= RECORD) {
-      if (C[p + OP] > OP_CROSS) executed.push(at(p));
+      if (C[p + OP] > OP_CROSS) add(p);
     }
     end = 0;
   }

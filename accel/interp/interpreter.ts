@@ -67,6 +67,8 @@ export class Interpreter implements Cpu {
   /** Place of the first of its records for stepping. */
   private readonly firstStep: number;
   protected readonly branches = new Int32Array(RING_SIZE);
+  /** For the history: see {@linkcode recentInstructions}. */
+  protected readonly untold = new Int32Array(RING_SIZE);
   private readonly loop: (p: number, pEnd: number) => void;
   private readonly longLoop: (p: number, pEnd: number) => void;
 
@@ -270,6 +272,9 @@ export class Interpreter implements Cpu {
     throw new Error("a record of translated code in an engine that translates nothing");
   }
 
+  /** Called where a fault may have ended translated code at `R[CURRENT]`. */
+  protected leaveRegion(): void {}
+
   /** Called between two stretches of instructions. */
   protected afterStretch(): void {}
 
@@ -345,6 +350,7 @@ export class Interpreter implements Cpu {
         throw thrown;
       }
       const p = R[CURRENT];
+      this.leaveRegion();
       R[S.INSN_IP] = p === LOOKUP_PLACE ? R[S.RIP] : Operations.ipOf(R, this.code.records, p);
       R[S.INSN_IP_HI] = R[S.LONG] === 0
         ? 0
@@ -631,8 +637,9 @@ export class Interpreter implements Cpu {
       context: this.context(),
       left: this.leftContexts,
       inLoop: this.inLoop,
+      untold: this.untold,
     });
-    return executed.map(({ context: { cs, base, bits, pageHigh }, ip, length }) => {
+    return executed.map(({ context: { cs, base, bits, pageHigh }, ip, length, unlisted }) => {
       // The history keeps low halves: code of one context lies in one half.
       const linear = bits === 64 ? pageHigh * 0x100000000 + (ip >>> 0) : (base + ip) >>> 0;
       return {
@@ -641,6 +648,7 @@ export class Interpreter implements Cpu {
         linear,
         bytes: this.peekLinear(linear, length) ?? new Uint8Array(),
         bits,
+        ...(unlisted > 0 ? { unlisted } : {}),
       };
     });
   }

@@ -60,5 +60,7 @@ export const PAGE_IP_HI: number = ENGINE + 9,
   LONG_BASE: number = ENGINE + 10,
   ADDRESS_HI: number = ENGINE + 11;
 
+/** Added to the place that ends a run in the branch ring where translated code went on from it: places are multiples of 8. */
+export const BY_TRANSLATION = 1;
 /** Entries of the branch ring; a power of two. */
 export const RING_SIZE = 64;

@@ -1,6 +1,6 @@
 /** What the interpreter spends its instructions on, estimated from looks at its ring of branches. */
 import type { CodeCache } from "../interp/code_cache.ts";
-import { F_PLACE, OP, OP_REGION, RECORD, RING_SIZE } from "../interp/record.ts";
+import { BY_TRANSLATION, F_PLACE, OP, OP_REGION, RECORD, RING_SIZE } from "../interp/record.ts";
 
 /** Heat of a place that is never to be compiled. */
 const NEVER = -Infinity;
@@ -91,7 +91,7 @@ export class Heat {
       const entry = ring[at & (RING_SIZE - 1)];
       if (entry === 0) break;
       if (entry < 0) continue;
-      if (end === 0) {
+      if (end === 0 || (entry & BY_TRANSLATION) !== 0) {
         end = entry;
         continue;
       }

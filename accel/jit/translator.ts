@@ -2,7 +2,7 @@
  * The block translator: compiles hot code to JavaScript in regions. The interpreter executes what is not
  * hot, what regions leave to it, and everything in modes that are not translated.
  */
-import type { TranslationStatistics } from "../../core/machine/cpu.ts";
+import type { ExecutedInstruction, TranslationStatistics } from "../../core/machine/cpu.ts";
 import type { CpuBus } from "../x86/cpu.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
@@ -19,7 +19,9 @@ import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_c
 import { Interpreter } from "../interp/interpreter.ts";
 import { emitMeaning } from "../interp/operations.ts";
 import {
+  BY_TRANSLATION,
   CS_CHECK,
+  CURRENT,
   F_LINK,
   F_PLACE,
   LONG_BASE,
@@ -31,6 +33,7 @@ import {
   PLACE_END,
   RECORD,
   RING_AT,
+  RING_SIZE,
   TLB_BASE,
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
@@ -81,6 +84,9 @@ export class Translator extends Interpreter {
   private entered = 0;
   /** Guest instructions that regions executed. */
   private executed = 0;
+  /** Where the region that executes was entered, and what it was given; 0 while none does. */
+  private enteredAt = 0;
+  private given = 0;
   /** Instructions at the last look at what is hot, and those that regions had executed. */
   private lookedAt = 0;
   private executedAt = 0;
@@ -141,7 +147,11 @@ export class Translator extends Interpreter {
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
       this.entered++;
+      this.note(p + BY_TRANSLATION);
+      this.enteredAt = p;
+      this.given = n;
       const left = run(n, entry & 63);
+      this.enteredAt = 0;
       exits[why[0]]++;
       const id = (entry >> 6) & (COUNTED - 1);
       work[id] += n - left;
@@ -150,9 +160,11 @@ export class Translator extends Interpreter {
         if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6);
         work[id] = 0;
       }
-      this.note(p);
+      const last = R[RING_AT] & (RING_SIZE - 1);
+      this.untold[last] = n - left - 1;
       if (left === n) {
         // Nothing could be done: the instruction is the interpreter's, or the budget too small.
+        this.branches[last] = p - RECORD;
         const shadow = shadows[p >> 3];
         this.note(shadow);
         R[PLACE_END] = shadow + n * RECORD;
@@ -172,6 +184,27 @@ export class Translator extends Interpreter {
       }
       p = q;
     }
+  }
+
+  protected override leaveRegion(): void {
+    this.tell();
+    this.enteredAt = 0;
+  }
+
+  /** Notes for the history what the region that executes has done until now. */
+  private tell(): void {
+    const { R, enteredAt } = this;
+    if (enteredAt === 0) return;
+    const last = R[RING_AT] & (RING_SIZE - 1),
+      done = this.given - ((R[PLACE_END] - R[CURRENT]) >> 3);
+    // The instruction that executes is listed by itself.
+    this.branches[last] = (done === 0 ? enteredAt - RECORD : enteredAt) + BY_TRANSLATION;
+    this.untold[last] = Math.max(0, done - 1);
+  }
+
+  override recent(count: number): ExecutedInstruction[] {
+    this.tell();
+    return super.recent(count);
   }
 
   /** The record of an offset in CS if it was decoded before, or 0. */

@@ -30,6 +30,11 @@ export interface ExecutedInstruction {
   bytes: Uint8Array;
   /** Default operand and address size of the code segment in bits. */
   bits: 16 | 32 | 64;
+  /**
+   * Instructions that were executed between this one and the next in the list, and are not listed: an engine that
+   * translates code does not note what its translations execute, but counts it. Absent where there are none.
+   */
+  unlisted?: number;
 }
 
 /** What an engine that translates code did so far. */
@@ -98,7 +103,7 @@ export interface Cpu extends Chip {
   registers(): CpuRegisters;
   /** Of an engine that translates code. */
   readonly translation?: TranslationStatistics;
-  /** The last instructions executed, oldest first, at most `count`. */
+  /** The last instructions executed, oldest first, at most `count`; see {@linkcode ExecutedInstruction.unlisted}. */
   recent(count: number): ExecutedInstruction[];
   /** Reads guest memory at a linear address through the current paging; undefined where it is not mapped. No side effect. */
   peekLinear(address: number, length: number): Uint8Array | undefined;

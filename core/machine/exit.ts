@@ -138,9 +138,10 @@ export function formatReport(report: MachineReport): string {
   });
   if (report.recent.length > 0) {
     lines.push(`last instructions${processor === undefined ? "" : ` of processor ${processor}`}:`);
-    for (const { cs, ip, bytes, text } of report.recent) {
+    for (const { cs, ip, bytes, text, unlisted } of report.recent) {
       const code = [...bytes].map((byte) => hex(byte, 2)).join(" ");
       lines.push(`  ${hex(cs, 4)}:${hex(ip, 8)}  ${code.padEnd(24)} ${text}`);
+      if (unlisted !== undefined) lines.push(`  ... ${unlisted} more by translated code`);
     }
   }
   return lines.join("\n");
