@@ -33,7 +33,10 @@ export interface Jump {
 }
 
 /** Semantics whose flags are those of the plain difference of their operands. */
-const PLAIN = new Set(["sub", "cmp", "neg", "cmpxchg"]);
+const PLAIN = new Set([
+  ...["sub", "cmp", "neg", "cmpxchg"],
+  ...["cmpsb", "cmpsv", "scasb", "scasv"],
+]);
 
 /** Yields the text of one instruction of 32-bit code in flat segments. */
 export class JitBinder extends Binder {
@@ -400,6 +403,40 @@ export class JitBinder extends Binder {
   leaveFrame(): void {
     const frame = this.let(this.name(5, true)), value = this.load(32, frame);
     this.emit(`${this.name(4, true)}=(${frame}+4)|0;r5=${value};`);
+  }
+
+  // Index registers of string instructions, at their whole width.
+
+  /** An address in register `n`, under a name. */
+  indexAddress(n: number): Expr {
+    return this.let(this.name(n));
+  }
+
+  /** Register `n` as a number. */
+  indexNumber(n: number): Expr {
+    return `(${this.name(n)}>>>0)`;
+  }
+
+  /** Emits adding an int32 to register `n`. */
+  advanceIndex(n: number, by: Expr): void {
+    const r = this.name(n, true);
+    this.emit(`${r}=(${r}+${by})|0;`);
+  }
+
+  clearIndex(n: number): void {
+    this.emit(`${this.name(n, true)}=0;`);
+  }
+
+  /** Loads and stores of quadwords, which only 64-bit code has. */
+  loadWide(linear: Expr): Wide {
+    const at = this.let(this.place(8, linear, false));
+    return { lo: this.let(this.get(32, at)), hi: this.let(this.get(32, `(${at})+4`)) };
+  }
+
+  storeWide(linear: Expr, { lo, hi }: Wide): void {
+    const at = this.let(this.place(8, linear, true));
+    this.set(32, at, lo);
+    this.set(32, `(${at})+4`, hi);
   }
 
   // Where to go on.

@@ -1,6 +1,6 @@
 /**
  * Instructions that are neither semantics nor need the whole state stored: vector instructions as text
- * (`simd.ts`), and calls of helpers that touch nothing but vector and x87 registers. What may fault is
+ * (`simd.ts`), string instructions (`strings.ts`), and calls of helpers that touch nothing but vector and x87 registers. What may fault is
  * asked before: where it would, the interpreter does the instruction.
  */
 import type { Row } from "../x86/rows.ts";
@@ -8,6 +8,7 @@ import * as S from "../x86/state.ts";
 import type { JitBinder } from "./binder.ts";
 import { LEFT_FAULT } from "./emitter.ts";
 import { emitSimd } from "./simd.ts";
+import { emitString } from "./strings.ts";
 
 /** Helpers that access memory by themselves, write general registers, or fault by what they find. */
 const HEAVY = /^(maskmov|ldmxcsr|fx|pcmp[ei]str|fldenv|frstor|fnsave|fnstenv|fninit|fnclex)/;
@@ -25,6 +26,7 @@ export function emitDirect(b: JitBinder): boolean {
     if (b.insn.memory && b.insn.form.operands.length > 0) b.read(0);
     return true;
   }
+  if (emitString(b)) return true;
   if (row.control === true || row.guard === undefined || HEAVY.test(row.semantic)) return false;
   if (!emitGuard(b, row)) return false;
   if (emitSimd(b)) return true;

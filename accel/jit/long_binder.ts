@@ -200,6 +200,27 @@ export class LongJitBinder extends JitBinder {
     this.emit(`const ${sum}=(${lo}+${by})|0;${hi}=(${hi}+${carried(sum, by)})|0;${lo}=${sum};`);
   }
 
+  override indexAddress(n: number): Expr {
+    const { lo, hi } = this.halves(n);
+    return this.plus(lo, hi, 0);
+  }
+
+  override indexNumber(n: number): Expr {
+    const { lo, hi } = this.halves(n);
+    return `(${hi}*4294967296+(${lo}>>>0))`;
+  }
+
+  override advanceIndex(n: number, by: Expr): void {
+    const { lo, hi } = this.gpr64(n);
+    const sum = this.let(`(${lo}+${by})|0`);
+    this.emit(`${hi}=(${hi}+(${by}>>31)+${carried(sum, by)})|0;${lo}=${sum};`);
+  }
+
+  override clearIndex(n: number): void {
+    const { lo, hi } = this.gpr64(n);
+    this.emit(`${lo}=${hi}=0;`);
+  }
+
   // Where to go on.
 
   private relative(offset: number): Wide {

@@ -267,6 +267,7 @@ class Writer {
     const { e, context } = this;
     let jump: JitBinder["jump"];
     e.vectors.forget();
+    e.needs = e.count + this.length(node);
     for (const { insn, offset } of block.insns) {
       e.at = offset;
       e.next = offset + insn.length;

@@ -37,6 +37,7 @@ import {
   TLB_BASE,
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
+import { stringScope, translatesString } from "./strings.ts";
 import { carriesOf, REASONS } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
@@ -118,6 +119,7 @@ export class Translator extends Interpreter {
       WIDE,
       cpu: x86,
       ...vectorScope(x86),
+      ...stringScope(x86),
       carriesOf,
       WHY: this.why,
     };
@@ -412,5 +414,6 @@ export class Translator extends Interpreter {
 function hasMeaning(insn: Insn): boolean {
   const { semantic } = insn.form.row;
   if (insn.operandSize === 64 && Object.hasOwn(SEMANTICS64, semantic)) return true;
+  if (translatesString(insn)) return true;
   return (semantic === "leave" && !insn.long) || Object.hasOwn(SEMANTICS, semantic);
 }

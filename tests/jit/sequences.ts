@@ -1,8 +1,8 @@
 /** Random straight-line code on vector and x87 registers, run by both engines. */
 import { Translator } from "../../accel/jit/translator.ts";
 import * as S from "../../accel/x86/state.ts";
-import { setCpl, writeCr4 } from "../../accel/x86/system/control.ts";
-import { Bed, CODE, DATA, STACK0 } from "../modes/bed.ts";
+import { setCpl, writeCr0, writeCr4, writeEfer } from "../../accel/x86/system/control.ts";
+import { A_CODE, Bed, CODE, DATA, FREE, P, RW, STACK0 } from "../modes/bed.ts";
 
 /** A generator of numbers that is the same everywhere. */
 export class Random {
@@ -86,15 +86,34 @@ export const OPERANDS = DATA, OPERAND_BYTES = 256;
 
 /** A processor of each engine, which run the same code from the same state. */
 export class Pair {
-  private readonly interpreted = Pair.bed(new Bed("max"));
-  private readonly translated = Pair.bed(
-    new Bed("max", (bus, model) => new Translator(bus, model, { eager: true })),
-  );
+  private readonly interpreted: Bed;
+  private readonly translated: Bed;
 
-  private static bed(bed: Bed): Bed {
-    bed.protect().page();
-    const { R, cpu } = bed;
-    writeCr4(cpu.x86, R[S.CR4] | S.CR4_OSFXSR | S.CR4_OSXMMEXCPT);
+  /** @param long whether the code is 64-bit code */
+  constructor(private readonly long = false) {
+    this.interpreted = this.bed(new Bed("max"));
+    this.translated = this.bed(
+      new Bed("max", (bus, model) => new Translator(bus, model, { eager: true })),
+    );
+  }
+
+  private bed(bed: Bed): Bed {
+    bed.protect();
+    const { R, cpu: { x86 } } = bed;
+    if (this.long) {
+      // The first 2 MiB where they are, in pages.
+      bed.write32(0x34000, 0x35000 | P | RW);
+      bed.write32(0x35000, 0x36000 | P | RW);
+      bed.write32(0x36000, 0x37000 | P | RW);
+      for (let n = 0; n < 512; n++) bed.write32(0x37000 + 8 * n, (n << 12) | P | RW);
+      writeEfer(x86, S.EFER_LME, 0);
+      writeCr4(x86, S.CR4_PAE);
+      R[S.CR3] = 0x34000;
+      writeCr0(x86, R[S.CR0] | S.CR0_PG | S.CR0_WP);
+      bed.segment(FREE, A_CODE, { flags: 0xa });
+      bed.load(S.CS, FREE);
+    } else bed.page();
+    writeCr4(x86, R[S.CR4] | S.CR4_OSFXSR | S.CR4_OSXMMEXCPT);
     R[S.CR0] |= S.CR0_NE;
     return bed;
   }
@@ -104,27 +123,26 @@ export class Pair {
     return (this.translated.cpu as Translator).translation.executed;
   }
 
-  /** Runs a sequence until it halts or traps; gives how the engines differ, "" if they do not. */
-  compare(sequence: Sequence): string {
-    const a = this.run(this.interpreted, sequence), b = this.run(this.translated, sequence);
-    const differences: string[] = [];
-    const x = new Int32Array(S.stateBytes(a.R).buffer);
-    const y = new Int32Array(S.stateBytes(b.R).buffer);
-    x.forEach((word, i) => {
-      if (word === y[i]) return;
-      differences.push(`word ${i}: ${(word >>> 0).toString(16)}, ${(y[i] >>> 0).toString(16)}`);
-    });
-    for (let i = 0; i < 2 * OPERAND_BYTES; i += 4) {
-      const p = a.read32(OPERANDS + i), q = b.read32(OPERANDS + i);
-      if (p !== q) differences.push(`operand ${i}: ${p.toString(16)}, ${q.toString(16)}`);
+  /**
+   * Runs a sequence until it halts or traps; gives how the engines differ, "" if they do not.
+   *
+   * @param slice instructions between two comparisons
+   */
+  compare(sequence: Sequence, slice = 100_000): string {
+    const a = this.interpreted, b = this.translated;
+    for (const bed of [a, b]) this.start(bed, sequence);
+    for (let n = 0; n < 1000 && a.cpu.activity === "running"; n++) {
+      a.cpu.run(slice);
+      b.cpu.run(slice);
+      const differences = differencesOf(a, b);
+      if (differences !== "") return `${differences} (slice ${n})`;
     }
-    if (a.cpu.instructions !== b.cpu.instructions) differences.push("instructions");
-    return differences.join("; ");
+    return a.cpu.activity === b.cpu.activity ? "" : "activity";
   }
 
-  private run(bed: Bed, { code, prepare }: Sequence): Bed {
+  private start(bed: Bed, { code, prepare }: Sequence): void {
     const { R, cpu } = bed;
-    R.fill(0, 0, S.RIP);
+    R.fill(0, 0, S.RIP + 2);
     setCpl(cpu.x86, 0);
     R[S.ACTIVITY] = 0;
     S.writeEflags(R, 2);
@@ -133,7 +151,23 @@ export class Pair {
     R[S.RIP] = CODE;
     bed.put(CODE, [...code, 0xf4]);
     prepare(bed);
-    cpu.run(100_000);
-    return bed;
   }
+}
+
+function differencesOf(a: Bed, b: Bed): string {
+  const differences: string[] = [];
+  const x = new Int32Array(S.stateBytes(a.R).buffer);
+  const y = new Int32Array(S.stateBytes(b.R).buffer);
+  x.forEach((word, i) => {
+    if (word === y[i]) return;
+    differences.push(`word ${i}: ${(word >>> 0).toString(16)}, ${(y[i] >>> 0).toString(16)}`);
+  });
+  for (let i = 0; i < 0x2000; i += 4) {
+    const p = a.read32(OPERANDS + i), q = b.read32(OPERANDS + i);
+    if (p !== q) differences.push(`operand ${i}: ${p.toString(16)}, ${q.toString(16)}`);
+  }
+  if (a.cpu.instructions !== b.cpu.instructions) {
+    differences.push(`${a.cpu.instructions} and ${b.cpu.instructions} instructions`);
+  }
+  return differences.slice(0, 12).join("; ");
 }
