@@ -16,6 +16,8 @@ export interface Memory {
   relative?: boolean;
   /** Prefix byte of a segment. */
   segment?: number;
+  /** Of the other address size: `disp` alone, or with BX and SI. In 32-bit code only. */
+  short?: "disp" | "bx+si";
 }
 
 /** A register or a memory operand. */
@@ -29,6 +31,10 @@ export interface Extras {
   prefix?: number;
   /** Bytes that follow: an immediate. */
   immediate?: readonly number[];
+  /** Encoded with a VEX prefix: opcode map, mandatory prefix by number, second source register. */
+  vex?: { map: number; pp: number; v: number };
+  /** Prefixed by LOCK. */
+  lock?: boolean;
   /** The register operand is a byte register, or no general register at all. */
   kind?: "gpr" | "other";
 }
@@ -107,19 +113,34 @@ export class Assembler {
     return new Uint8Array(this.bytes);
   }
 
+  /** The prefix 66 where an operand size needs it. */
+  sizePrefix(size: number): void {
+    if (size === (this.bits === 16 ? 32 : 16)) this.put(0x66);
+  }
+
+  /** The same with REX.W, for opcodes without ModR/M. */
+  widthPrefix(size: number): void {
+    this.sizePrefix(size);
+    if (size === 64) this.put(0x48);
+  }
+
   /** An instruction with ModR/M: `reg` is its register operand or opcode extension. */
   op(opcode: readonly number[], reg: number, rm: RegisterOrMemory, extras: Extras = {}): void {
-    const { size = 32, prefix, immediate = [], kind = "gpr" } = extras;
+    const { size = 32, prefix, immediate = [], kind = "gpr", lock, vex } = extras;
     const memory = typeof rm === "number" ? undefined : rm;
     if (memory?.segment !== undefined) this.put(memory.segment);
-    if (size === (this.bits === 16 ? 32 : 16)) this.put(0x66);
-    if (this.bits === 16 && memory !== undefined) this.put(0x67);
+    if (lock === true) this.put(0xf0);
+    if (kind === "gpr" && vex === undefined) this.sizePrefix(size);
+    if (memory !== undefined && (this.bits === 16 || memory.short !== undefined)) this.put(0x67);
     if (prefix !== undefined) this.put(prefix);
     const base = memory === undefined ? rm as number : memory.base ?? 0, index = memory?.index ?? 0;
     let rex = (size === 64 ? 8 : 0) | (reg > 7 ? 4 : 0) | (index > 7 ? 2 : 0) | (base > 7 ? 1 : 0);
     // SPL, BPL, SIL and DIL exist only with the prefix.
     if (size === 8 && kind === "gpr" && this.bits === 64) rex |= 0x40;
-    if (rex !== 0) this.put(0x40 | rex);
+    if (vex !== undefined) {
+      const { map, pp, v } = vex;
+      this.put(0xc4, (~(rex << 5) & 0xe0) | map, ((rex & 8) << 4) | ((~v & 15) << 3) | pp);
+    } else if (rex !== 0) this.put(0x40 | rex);
     this.put(...opcode);
     const r = (reg & 7) << 3;
     if (memory === undefined) this.put(0xc0 | r | (base & 7));
@@ -129,9 +150,13 @@ export class Assembler {
 
   private memory(
     r: number,
-    { base, index, scale = 0, disp, relative }: Memory,
+    { base, index, scale = 0, disp, relative, short }: Memory,
     behind: number,
   ): void {
+    if (short !== undefined) {
+      this.put(short === "disp" ? r | 6 : 0x80 | r, ...bytesOf(disp, 2));
+      return;
+    }
     if (relative === true) {
       this.put(r | 5, ...bytesOf((disp - (this.here + 5 + behind)) | 0, 4));
     } else if (base === undefined) {
@@ -152,7 +177,7 @@ export class Assembler {
   set(register: number, value: number): void {
     if (this.bits === 64) this.op([0xc7], 0, register, { size: 64, immediate: bytesOf(value, 4) });
     else {
-      if (this.bits === 16) this.put(0x66);
+      this.sizePrefix(32);
       this.put(0xb8 + register, ...bytesOf(value, 4));
     }
   }
@@ -197,7 +222,7 @@ export class Assembler {
       this.short(0x70 + condition, label);
     } else {
       this.put(0x0f, 0x80 + condition);
-      this.distance(label, 4);
+      this.distance(label, this.bits === 16 ? 2 : 4);
     }
   }
 

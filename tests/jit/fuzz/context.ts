@@ -28,7 +28,14 @@ export class Context {
   /** Ends of instructions whose last four bytes, or one, may be changed by others. */
   readonly immediates: { label: Label; size: number }[] = [];
 
+  /** Addresses of pages that have a twin behind them. */
+  readonly twins: number[] = [];
+  /** Where the data begins for the code here, and through what segment it is reached. */
+  data: number;
+  segment: number | undefined;
+
   constructor(readonly a: Assembler, readonly setup: Setup) {
+    this.data = L.linear(setup, L.DATA);
     const count = setup.bits === 64 ? 16 : 8;
     this.free = Array.from({ length: count }, (_, n) => n).filter((n) => n !== ESP);
   }
@@ -92,6 +99,18 @@ export class Context {
     return this.at(L.COUNTERS + 8 * this.counters++);
   }
 
+  /** Emits code of another size, at low addresses, with only the registers that it has. */
+  narrow(bits: 16 | 32, body: (c: Context) => void): void {
+    const { a } = this,
+      before = a.bits,
+      c = new Context(a, { ...this.setup, bits: 32, high: false });
+    c.rng = this.rng;
+    c.free = this.free.filter((r) => r < 8);
+    a.bits = bits;
+    body(c);
+    a.bits = before;
+  }
+
   /** Keeps registers from being written by what `body` emits. */
   reserving(registers: readonly number[], body: () => void): void {
     const before = this.free;
@@ -119,17 +138,31 @@ export class Context {
    */
   memory(
     bytes: number,
+    options: { aligned?: boolean; keep?: readonly number[] } = {},
+  ): Memory {
+    const memory = this.operand(bytes, options), { rng, segment } = this;
+    if (segment !== undefined && rng.chance(70)) memory.segment = segment;
+    else if (this.a.bits !== 16 && rng.chance(2)) {
+      memory.segment = rng.pick([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]);
+    }
+    return memory;
+  }
+
+  private operand(
+    bytes: number,
     { aligned = false, keep = [] }: { aligned?: boolean; keep?: readonly number[] } = {},
   ): Memory {
     const { a, rng, risky } = this;
     const list = this.free.filter((r) => !keep.includes(r));
     const offset = aligned ? this.offset(bytes) & ~15 : this.offset(bytes);
-    const data = this.at(L.DATA) + offset;
+    const data = this.data + offset;
     const absolute = (address: number): Memory => {
-      if (this.long && rng.chance(50)) return { disp: address, relative: true };
+      if (this.long && this.segment === undefined && rng.chance(50)) {
+        return { disp: address, relative: true };
+      }
       return { disp: address };
     };
-    const pick = rng.below(risky ? 16 : 14);
+    const pick = rng.below(this.segment !== undefined ? 9 : risky ? 17 : 14);
     if (list.length === 0 || pick < 3) return absolute(data);
     const r = rng.pick(list);
     switch (pick) {
@@ -141,14 +174,14 @@ export class Context {
         return {
           index: r,
           scale: byte ? rng.below(4) : 0,
-          disp: this.at(L.DATA) + (byte ? offset & ~0x800 : 0),
+          disp: this.data + (byte ? offset & ~0x800 : 0),
         };
       }
       case 5:
       case 6: { // A masked register as base.
         const mask = rng.pick([0xff, 0xfff, 0x7fff, 0xfff0]) & (aligned ? ~15 : -1);
         a.op([0x81], 4, r, { immediate: [mask & 0xff, mask >> 8, 0, 0] });
-        return { base: r, disp: this.at(L.DATA) + (aligned ? 0 : rng.below(64)) };
+        return { base: r, disp: this.data + (aligned ? 0 : rng.below(64)) };
       }
       case 7:
       case 8: { // Base and index.
@@ -182,6 +215,9 @@ export class Context {
         return rng.chance(50) ? absolute(this.at(L.TEXT) + rng.below(0x1f0) * 16) : absolute(data);
       case 14:
         return absolute(this.at(L.NOWHERE) + rng.below(0x3f0) * 16);
+      case 15: // 16-bit addresses.
+        if (this.long || this.a.bits === 16 || aligned) return absolute(data);
+        return { disp: rng.below(0x10000), short: rng.chance(50) ? "disp" : "bx+si" };
       default: // Anywhere.
         if (!this.long) return { base: r, disp: 0 };
         return { base: r, index: rng.pick(list.filter((n) => n !== ESP)), scale: 1, disp: 4 };

@@ -1,6 +1,7 @@
 /** Random integer instructions, and what reads the flags they leave. */
-import { bytesOf, EAX, ECX, EDX, ESP, type Label, type RegisterOrMemory } from "./assembler.ts";
+import { bytesOf, EAX, EBX, EDX, ESP, type Label, type RegisterOrMemory } from "./assembler.ts";
 import type { Context } from "./context.ts";
+import * as L from "./layout.ts";
 
 type Size = 8 | 16 | 32 | 64;
 type Piece = (c: Context) => void;
@@ -14,9 +15,12 @@ function form(
   size: Size,
   immediate: number[] = [],
 ): void {
-  const code = [...opcode];
+  const code = [...opcode], [first] = opcode, memory = typeof rm !== "number";
   if (size !== 8) code[code.length - 1] |= 1;
-  c.a.op(code, reg, rm, { size, immediate });
+  const lockable = first < 0x38 && (first & 2) === 0 || first === 0x80 && reg !== 7 ||
+    first === 0xf6 && (reg === 2 || reg === 3) || first === 0xfe || first === 0x0f ||
+    first === 0x86;
+  c.a.op(code, reg, rm, { size, immediate, lock: memory && lockable && c.rng.chance(10) });
 }
 
 /** A register or, in every third case, memory: to be written, or only read. */
@@ -61,8 +65,7 @@ const alu: Piece = (c) => {
       return form(c, [0x80], n, rm, size, immediate(c, size));
     }
     default: // accumulator, immediate
-      if (size === 16) a.put(0x66);
-      if (size === 64) a.put(0x48);
+      a.widthPrefix(size);
       return a.put(n * 8 + (size === 8 ? 4 : 5), ...immediate(c, size));
   }
 };
@@ -168,8 +171,7 @@ const divide: Piece = (c) => {
       immediate: wide === 16 ? [0xff, 0x0f] : [0xff, 0x0f, 0, 0],
     });
     a.op([0x83], 0, divisor, { size: wide, immediate: [3] });
-    if (wide === 16) a.put(0x66);
-    if (wide === 64) a.put(0x48);
+    a.widthPrefix(wide);
     a.put(0x99); // cdq
     return a.op([0xf7], 7, divisor, { size: wide });
   }
@@ -260,6 +262,64 @@ const accumulator: Piece = (c) => {
   a.put(...rng.pick(list));
 };
 
+/** Instructions of later processors. */
+const extensions: Piece = (c) => {
+  const { rng, a } = c, size = c.long && rng.chance(50) ? 64 : 32;
+  const rm = (bytes = size / 8) => rng.chance(30) ? c.memory(bytes) : c.source();
+  switch (rng.below(8)) {
+    case 0: { // movbe
+      const wide = rng.chance(20) ? 16 : size, s = c.source();
+      if (rng.chance(50)) {
+        return a.op([0x0f, 0x38, 0xf1], s, c.memory(8, { keep: [s] }), { size: wide });
+      }
+      const m = c.memory(8);
+      return a.op([0x0f, 0x38, 0xf0], c.target(), m, { size: wide });
+    }
+    case 1: { // crc32
+      const from = rm();
+      return a.op([0x0f, 0x38, 0xf1], c.target(), from, { size, prefix: 0xf2 });
+    }
+    case 2: { // adcx, adox
+      const from = rm();
+      return a.op([0x0f, 0x38, 0xf6], c.target(), from, { size, prefix: rng.pick([0x66, 0xf3]) });
+    }
+    case 3: { // andn, blsr and its kin
+      const from = rm();
+      if (rng.chance(50)) {
+        return a.op([0xf2], c.target(), from, { size, vex: { map: 2, pp: 0, v: c.source() } });
+      }
+      return a.op([0xf3], rng.range(1, 3), from, { size, vex: { map: 2, pp: 0, v: c.target() } });
+    }
+    case 4: { // bextr, bzhi, shlx, sarx, shrx, pext, pdep
+      const from = rm(),
+        [opcode, pp] = rng.pick([[0xf7, 0], [0xf5, 0], [0xf7, 1], [0xf7, 2], [0xf7, 3], [0xf5, 2], [
+          0xf5,
+          3,
+        ]]);
+      return a.op([opcode], c.target(), from, { size, vex: { map: 2, pp, v: c.source() } });
+    }
+    case 5: { // mulx, rorx
+      const from = rm();
+      if (rng.chance(50)) {
+        return a.op([0xf6], c.target(), from, { size, vex: { map: 2, pp: 3, v: c.target() } });
+      }
+      return a.op([0xf0], c.target(), from, {
+        size,
+        vex: { map: 3, pp: 3, v: 0 },
+        immediate: [rng.below(64)],
+      });
+    }
+    case 6: { // xlat
+      if (!c.can(EBX)) return;
+      a.set(EBX, c.at(L.DATA) + rng.below(0x4000));
+      return a.put(0xd7);
+    }
+    default: // cmpxchg16b
+      if (!c.long || !c.can(EAX, EDX)) return;
+      return a.op([0x0f, 0xc7], 1, c.memory(16, { aligned: true, keep: [EAX, EDX] }), { size: 64 });
+  }
+};
+
 /** Pushes and pops that leave the stack as it was. */
 const stack: Piece = (c) => {
   const { rng, a } = c;
@@ -304,6 +364,7 @@ const changeable: Piece = (c) => {
   const { a, rng } = c, label: Label = {}, size = rng.chance(60) ? 32 : 8;
   if (rng.chance(40)) {
     const r = c.target();
+    a.sizePrefix(32);
     if (r > 7) a.put(0x41);
     a.put(0xb8 | (r & 7), ...bytesOf(rng.value() | 0, 4));
     c.immediates.push({ label, size: 32 });
@@ -369,14 +430,17 @@ const WEIGHTED: [number, Piece][] = [
   [4, accumulator],
   [4, stack],
   [4, changeable],
+  [3, extensions],
   [1, trap],
 ];
-const TOTAL = WEIGHTED.reduce((sum, [weight]) => sum + weight, 0);
+/** Those whose operands in 16-bit code are as they are written here. */
+const SHORT = WEIGHTED.filter(([, piece]) => piece !== stack && piece !== trap);
 
 /** One random instruction, with what it needs, often followed by one that reads its flags. */
 export function instruction(c: Context): void {
-  let at = c.rng.below(TOTAL);
-  for (const [weight, piece] of WEIGHTED) {
+  const list = c.a.bits === 16 ? SHORT : WEIGHTED;
+  let at = c.rng.below(list.reduce((sum, [weight]) => sum + weight, 0));
+  for (const [weight, piece] of list) {
     at -= weight;
     if (at >= 0) continue;
     piece(c);
@@ -390,5 +454,3 @@ export function condition(c: Context): number {
   (c.rng.chance(70) ? alu : test)(c);
   return c.rng.below(16);
 }
-
-export { ECX };

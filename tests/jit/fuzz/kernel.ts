@@ -13,8 +13,13 @@ export const SERVICES = 8;
 /** Guest memory at the start: pieces by physical address. */
 export type Image = { address: number; bytes: Uint8Array }[];
 
-/** Makes everything but the program, which is entered at `entry`. */
-export function kernelImage(setup: Setup, entry: number): Image {
+/**
+ * Makes everything but the program.
+ *
+ * @param entry where the program is entered
+ * @param twins addresses of pages that the second set of tables has exchanged with the next one
+ */
+export function kernelImage(setup: Setup, entry: number, twins: readonly number[]): Image {
   const code = new KernelCode(setup, entry);
   const bytes = code.write();
   return [
@@ -22,7 +27,7 @@ export function kernelImage(setup: Setup, entry: number): Image {
     { address: L.GDT, bytes: descriptors(setup) },
     { address: L.IDT, bytes: code.gates() },
     { address: L.TSS, bytes: taskState(setup) },
-    ...(setup.paging === "none" ? [] : [0, 1].map((set) => tables(setup, set))),
+    ...(setup.paging === "none" ? [] : [0, 1].map((set) => tables(setup, set, twins))),
   ];
 }
 
@@ -37,7 +42,7 @@ function words(
 }
 
 function descriptors(setup: Setup): Uint8Array {
-  const { bytes, put } = words(0x60), { ring } = setup;
+  const { bytes, put } = words(L.GDT_SIZE), { ring } = setup;
   const segment = (
     at: number,
     base: number,
@@ -60,7 +65,9 @@ function descriptors(setup: Setup): Uint8Array {
   segment(L.LONG3, 0, 0xfffff, 0x9b, 0xa, 3);
   segment(L.SHORT_CODE, L.CODE, 0xffff, 0x9b, 0, ring);
   segment(L.BASED_CODE, L.CODE, 0x3ffff, 0x9b, 4, ring);
-  segment(L.BASED_DATA, L.DATA, 0xffff, 0x93, 4, ring);
+  segment(L.BASED_DATA, L.DATA, 0xffff, 0x93, 4, 3);
+  segment(L.WIDE_DATA, L.DATA, 0xfffff, 0x93, 0xc, 3);
+  segment(L.DOWN_DATA, L.DATA, 0x3ff, 0x97, 4, 3);
   segment(L.TASK, L.linear(setup, L.TSS), 0x67, 0x89, 0, 0);
   if (setup.high) put(L.TASK + 8, -1);
   return bytes;
@@ -75,10 +82,16 @@ function taskState(setup: Setup): Uint8Array {
 }
 
 /** One set of page tables. The data's pages come in an order of each set's own. */
-function tables(setup: Setup, set: number): { address: number; bytes: Uint8Array } {
+function tables(
+  setup: Setup,
+  set: number,
+  twins: readonly number[],
+): { address: number; bytes: Uint8Array } {
   const { bytes, put } = words(0x6000), { paging } = setup, base = L.TABLES[set];
   const size = L.entrySize(setup), pages = L.MEMORY >>> 12;
   const pageOf = (page: number) => {
+    if (set === 1 && twins.includes(page << 12)) return page + 1;
+    if (set === 1 && twins.includes((page - 1) << 12)) return page - 1;
     const at = page - (L.DATA >>> 12);
     return at >= 0 && at < 16 ? page ^ [at < 8 ? 1 : 6, at < 8 ? 1 : 3][set] : page;
   };
@@ -154,7 +167,7 @@ class KernelCode {
       a.put(0xea, ...le(to), selector, 0);
     };
     // Physical addresses until paging is on.
-    a.store(L.SPARE, 0x5f | (L.GDT << 16));
+    a.store(L.SPARE, (L.GDT_SIZE - 1) | (L.GDT << 16));
     a.store(L.SPARE + 4, L.GDT >>> 16);
     a.op([0x0f, 0x01], 2, { disp: L.SPARE }); // lgdt
     far(L.CODE0);
@@ -194,7 +207,7 @@ class KernelCode {
       a.store(this.at(L.SPARE) + 2, this.at(address), true);
       a.op([0x0f, 0x01], opcode, { disp: this.at(L.SPARE) });
     };
-    table(0x5f, L.GDT, 2);
+    table(L.GDT_SIZE - 1, L.GDT, 2);
     table(long ? 0xfff : 0x7ff, L.IDT, 3);
     a.set(EAX, L.TASK);
     a.put(0x0f, 0x00, 0xd8); // ltr ax
@@ -291,6 +304,7 @@ class KernelCode {
     a.op([0xff], 1, { disp: this.at(L.STEPS) });
     a.branch(9, out, true); // jns
     a.op([0x81], 4, { base: 4, disp: frame + 2 * word }, { immediate: [0xff, 0xfe, 0xff, 0xff] });
+    a.put(0x0f, 0x23, 0xf8); // mov dr7, eax
     a.jump(out);
     a.bind(fault);
     a.put(0x0f, 0x20, 0xd0); // mov eax, cr2
@@ -403,6 +417,12 @@ class KernelCode {
       a.jump(out);
       a.bind(next);
     };
+    service(0, () => { // A breakpoint.
+      a.op([0x8b], EAX, { disp: this.at(L.WATCHED) }, { size: setup.bits });
+      a.put(0x0f, 0x23, 0xc0); // mov dr0, eax
+      a.op([0x8b], EAX, { disp: this.at(L.WATCH_MODE) });
+      a.put(0x0f, 0x23, 0xf8); // mov dr7, eax
+    });
     if (setup.paging !== "none") {
       // Takes away presence, writing, the user's access.
       for (const [number, bit] of [[1, 1], [2, 2], [3, 4]]) {

@@ -31,7 +31,8 @@ export const APIC = 0xfee00000 | 0, TEXT = 0xb8000;
 export const RESUME_IP = CELLS, RESUME_SP = CELLS + 8, FAULTS = CELLS + 16, TICKS = CELLS + 24;
 /** What INT 80h is to do and with what, single steps that are left, times around the main loop. */
 export const SERVICE = CELLS + 32, ARGUMENT = CELLS + 40, STEPS = CELLS + 48, ROUNDS = CELLS + 56;
-/** Scratch of the handlers, loop counters, pointers, faults by vector. */
+/** What a breakpoint is to be at, and DR7; a stack pointer. Scratch of the handlers, loop counters, pointers, faults by vector. */
+export const WATCHED = CELLS + 72, WATCH_MODE = CELLS + 80, SAVED_SP = CELLS + 88;
 export const SPARE = CELLS + 64, COUNTERS = CELLS + 0x100, POINTERS = CELLS + 0x400;
 export const VECTORS = CELLS + 0x800;
 
@@ -39,6 +40,10 @@ export const VECTORS = CELLS + 0x800;
 export const CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, LONG0 = 0x28, LONG3 = 0x33;
 /** 16-bit and 32-bit code from CODE on, data from DATA on, the task state segment. */
 export const SHORT_CODE = 0x38, BASED_CODE = 0x40, BASED_DATA = 0x48, TASK = 0x50;
+/** Data from DATA on without a limit, and data above a limit; the table's size. */
+export const WIDE_DATA = 0x60, DOWN_DATA = 0x68, GDT_SIZE = 0x70;
+/** A stack for code that reaches only low addresses. */
+export const LOW_STACK = 0x11b000;
 
 /** A linear address as a signed 32-bit number, whose sign upper halves repeat. */
 export function linear(setup: Setup, address: number): number {

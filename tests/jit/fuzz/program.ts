@@ -68,7 +68,7 @@ export function makeProgram(seed: number, without: ReadonlySet<number> = new Set
   if (bytes.length > L.CODE_END - L.CODE) throw new RangeError("the program does not fit");
   const data = new Prng(seed ^ 0x5ca1ab1e);
   const image = [
-    ...kernelImage(setup, entry),
+    ...kernelImage(setup, entry, c.twins),
     { address: L.CODE, bytes },
     { address: L.DATA, bytes: data.bytes(0x3000) },
     { address: L.SHIFTING, bytes: data.bytes(0x400) },

@@ -1,8 +1,10 @@
 /** The pieces that a fuzzed program is built of: a tree of control structures with straight code in them. */
 import { bytesOf, EAX, EBP, EBX, ECX, EDI, ESI, type Label } from "./assembler.ts";
 import { type Context, NOT_SIGN, NOT_ZERO, ZERO } from "./context.ts";
+import { copied, resumed, selfModifying, sometimes, twin } from "./code.ts";
 import { condition, consumer, instruction } from "./integer.ts";
 import * as L from "./layout.ts";
+import { otherCode, otherData, watched } from "./modes.ts";
 import { vectorInstruction } from "./vector.ts";
 import { Prng } from "../../vectors/prng.ts";
 
@@ -49,15 +51,14 @@ const vectors: Kind = (c) => {
 };
 
 /** Straight code that may fault, and goes on behind itself if it does. */
-const risky: Kind = (c) => {
-  const { a, rng } = c, after: Label = {};
-  a.storeLabel(c.at(L.RESUME_IP), after);
-  a.op([0x89], 4, { disp: c.at(L.RESUME_SP) }, { size: c.word });
-  c.risky = true;
-  for (let n = rng.range(1, 5); n > 0; n--) rng.chance(75) ? instruction(c) : vectorInstruction(c);
-  c.risky = false;
-  a.bind(after);
-};
+const risky: Kind = (c) =>
+  resumed(c, () => {
+    c.risky = true;
+    for (let n = c.rng.range(1, 5); n > 0; n--) {
+      c.rng.chance(75) ? instruction(c) : vectorInstruction(c);
+    }
+    c.risky = false;
+  });
 
 const choice: Kind = (c, node, child) => {
   const { a } = c, otherwise: Label = {}, end: Label = {}, both = node.children.length > 1;
@@ -274,73 +275,11 @@ const strings: Kind = (c) => {
   if (rng.chance(50)) consumer(c);
 };
 
-/** Does `body` only in one of so many rounds. */
-function sometimes(c: Context, body: () => void): void {
-  const { a, rng } = c, over: Label = {}, mask = rng.pick([0, 1, 7, 31, 63]);
-  if (mask !== 0) {
-    a.op([0xf7], 0, { disp: c.at(L.ROUNDS) }, { immediate: bytesOf(mask, 4) });
-    a.branch(NOT_ZERO, over, true);
-  }
-  body();
-  a.bind(over);
-}
-
-/** Changes code that is about to be executed, was, or is far away. */
-const selfModifying: Kind = (c) => {
-  const { a, rng } = c, label: Label = {};
-  const alias = c.setup.paging !== "none" && rng.chance(40) ? L.ALIAS : 0;
-  /** An instruction on the byte before a label: its operand is `back` bytes before. */
-  const change = (
-    opcode: number[],
-    reg: number,
-    target: Label,
-    back: number,
-    size: 8 | 32,
-    immediate: number[] = [],
-  ) => {
-    a.op(opcode, reg, { disp: 0 }, { size, kind: "other", immediate });
-    a.bytes.length -= 4 + immediate.length;
-    a.address(target, 4, alias - back);
-    a.put(...immediate);
-  };
-  const write = (target: Label, back: number, size: 8 | 32) => {
-    if (rng.chance(50)) change([size === 8 ? 0xfe : 0xff], rng.below(2), target, back, size);
-    else change([size === 8 ? 0x88 : 0x89], rng.below(4), target, back, size);
-  };
-  switch (rng.below(4)) {
-    case 0: { // The constant of an instruction that follows at once.
-      sometimes(c, () => write(label, rng.chance(70) ? 4 : 3, rng.chance(50) ? 32 : 8));
-      if (rng.chance(50)) instruction(c);
-      a.put(0xb8 | rng.pick(c.free.filter((r) => r < 8)), ...bytesOf(rng.value() | 0, 4));
-      return a.bind(label);
-    }
-    case 1: { // The condition of a branch.
-      const over: Label = {};
-      sometimes(c, () => change([0x80], 6, label, 2, 8, [1]));
-      a.short(0x70 | rng.below(16), over);
-      a.bind(label);
-      a.op([0xff], rng.below(2), c.target());
-      return a.bind(over);
-    }
-    case 2: { // An opcode: ADD to SUB, XOR to AND and the like.
-      sometimes(c, () => change([0x80], 6, label, 2, 8, [0x28]));
-      const n = rng.pick([0x01, 0x29, 0x31, 0x19]), list = c.free.filter((r) => r < 8);
-      a.put(n, 0xc0 | (rng.pick(list) << 3) | rng.pick(list));
-      return a.bind(label);
-    }
-    default: { // Constants elsewhere.
-      if (c.immediates.length === 0) return;
-      const { label, size } = rng.pick(c.immediates);
-      sometimes(c, () => write(label, size === 32 ? rng.pick([4, 3, 1]) : 1, 8));
-    }
-  }
-};
-
 /** Asks the kernel to take rights from a page, to change page tables and so on. */
 const service: Kind = (c) => {
   const { a, rng } = c;
   sometimes(c, () => {
-    a.store(c.at(L.SERVICE), rng.below(8));
+    a.store(c.at(L.SERVICE), rng.range(1, 7));
     a.store(c.at(L.ARGUMENT), rng.below(L.SHIFTING_PAGES));
     a.put(0xcd, 0x80);
   });
@@ -425,6 +364,11 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   pointer: { weight: 6, branches: () => 0, emit: pointer },
   ports: { weight: 2, branches: () => 0, emit: ports },
   timing: { weight: 2, branches: () => 0, emit: timing },
+  copied: { weight: 2, branches: () => 0, emit: copied },
+  twin: { weight: 2, branches: () => 0, emit: twin },
+  otherCode: { weight: 4, branches: () => 0, emit: otherCode },
+  otherData: { weight: 3, branches: () => 0, emit: otherData },
+  watched: { weight: 2, branches: () => 1, emit: (c, _, child) => watched(c, () => child(0)) },
   gap: { weight: 3, branches: () => 0, emit: gap },
   call: { weight: 8, branches: () => 0, emit: call },
   choice: { weight: 10, branches: (rng) => rng.range(1, 2), emit: choice },
