@@ -50,6 +50,8 @@ export interface JitOptions {
   /** Instructions between two looks at what is hot, and interpreted in a page until it is compiled; for tests. */
   sample?: number;
   hot?: number;
+  /** Most guest instructions of a region, for tests. */
+  most?: number;
   /** Told of the text of each region. */
   trace?: (text: string) => void;
 }
@@ -72,6 +74,7 @@ const MOST_INVALIDATIONS = 4;
 /** A processor whose hot code is translated. */
 export class Translator extends Interpreter {
   private readonly eager: boolean;
+  private readonly most: number;
   private readonly hot: number;
   private readonly trace: ((text: string) => void) | undefined;
   /** What the processors of one board share, and this one's own functions by region number. */
@@ -100,6 +103,7 @@ export class Translator extends Interpreter {
     const { peer } = options;
     this.eager = peer?.eager ?? options.eager === true;
     this.trace = peer?.trace ?? options.trace;
+    this.most = peer?.most ?? options.most ?? MOST_INSTRUCTIONS;
     this.hot = peer?.hot ?? options.hot ?? HOT;
     this.stretch = peer?.stretch ?? options.sample ?? SAMPLE;
     this.store = peer?.store ?? new RegionStore(this.code);
@@ -324,7 +328,7 @@ export class Translator extends Interpreter {
       },
       starts,
       {
-        instructions: merge ? MOST_INSTRUCTIONS : MOST_APART,
+        instructions: Math.min(this.most, merge ? MOST_INSTRUCTIONS : MOST_APART),
         known: (offset) => this.eager || seen(offset),
         ways: (offset, target, next) => {
           if (this.eager) return [true, true];

@@ -19,6 +19,8 @@ const { values: args } = parseArgs({
     /** Failures after which to stop. */
     failures: { type: "string", default: "5" },
     once: { type: "boolean" },
+    /** Says which seed comes next. */
+    verbose: { type: "boolean" },
     without: { type: "string", default: "" },
   },
 });
@@ -61,6 +63,7 @@ if (args.once) {
 const fuzzer = new Fuzzer(), end = performance.now() + minutes * 60_000;
 let failed = 0, seed = first;
 for (; performance.now() < end && failed < Number(args.failures); seed++) {
+  if (args.verbose) console.log(`seed ${seed}`);
   const failure = await fuzzer.run(seed);
   if (failure === undefined) continue;
   failed++;

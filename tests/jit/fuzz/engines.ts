@@ -17,7 +17,7 @@ import * as L from "./layout.ts";
 /** Engines by name: the reference, translation at first sight, and of what is hot, sooner than usual. */
 const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpreter> = {
   interpreter: (bus) => new Interpreter(bus, parseCpuModel("max")),
-  eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true }),
+  eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true, most: 60 }),
   hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 600 }),
 };
 /** Halts in a row, without an instruction between them, after which nothing more is expected. */
