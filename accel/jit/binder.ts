@@ -10,13 +10,19 @@ import {
 import type { Insn } from "../x86/decoder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import * as S from "../x86/state.ts";
+import type { Sum } from "./value_state.ts";
 import {
   ADD,
   type Emitter,
+  IMUL,
   LEFT_FAULT,
   LEFT_MEMORY,
+  LOGIC,
   type Pending,
   pendingCarries,
+  SAR,
+  SHL,
+  SHR,
   SUB,
   WHOLE,
 } from "./emitter.ts";
@@ -31,6 +37,10 @@ export interface Jump {
   to?: Expr;
   toHigh?: Expr;
 }
+
+/** Texts whose value is an int32. */
+const INT =
+  /^(DV\.get\w+\([^()]*(\([^()]*\))?[^()]*\)|Math\.imul\(.*\)|\(\w+[+-][^()|]*(\([^()]*\))?\)\|0|\w+(<<|>>|&|\||\^)\(?-?\w+\)?|r\d+h?)$/;
 
 /** Semantics whose flags are those of the plain difference of their operands. */
 const PLAIN = new Set([
@@ -47,6 +57,10 @@ export class JitBinder extends Binder {
   private conditional = false;
   /** The slot that {@linkcode JitBinder.loadForUpdate} found. */
   protected slot: Expr = "";
+  /** How deep in braces of this instruction's text the next line is: what is there may not be executed. */
+  private depth = 0;
+  /** Addresses that were not computed yet, by the name that they will have. */
+  private readonly lazy = new Map<Expr, () => void>();
 
   constructor(readonly e: Emitter, readonly insn: Insn) {
     const variant: Variant = {
@@ -61,6 +75,15 @@ export class JitBinder extends Binder {
 
   override emit(line: string): void {
     this.e.emit(line);
+    for (const c of line) {
+      if (c === "{") this.depth++;
+      else if (c === "}") this.depth--;
+    }
+  }
+
+  override variable(name: string, value: Expr): void {
+    this.e.assign(name, value);
+    this.e.values.define(name, undefined, false);
   }
 
   override fresh(): string {
@@ -71,7 +94,18 @@ export class JitBinder extends Binder {
     if (/^(v\d+h?|-?\d+)$/.test(value)) return value;
     const masked = /^(-?\d+)&(\d+)$/.exec(value);
     if (masked !== null) return `${Number(masked[1]) & Number(masked[2])}`;
-    return super.let(value);
+    const name = this.fresh(), sum = this.sumIn(value);
+    this.e.assign(name, value);
+    this.e.values.define(name, sum, INT.test(value));
+    return name;
+  }
+
+  /** What the text of a sum with a constant is. */
+  protected sumIn(value: Expr): Sum | undefined {
+    const found = /^\((v\d+)([+-])\(?(-?\d+)\)?\)\|0$/.exec(value);
+    if (found === null) return undefined;
+    const { root, add } = this.e.values.sumNamed(found[1]);
+    return { root, add: found[2] === "+" ? add + Number(found[3]) : add - Number(found[3]) };
   }
 
   // Flags.
@@ -97,7 +131,7 @@ export class JitBinder extends Binder {
   private leave(flags: Partial<Pending> & Pick<Pending, "width" | "fr">): void {
     const { e } = this;
     e.pending = { ...NOTHING, ...flags };
-    if (this.conditional) e.flush();
+    if (this.conditional) e.park();
   }
 
   override unlessZero(count: Expr, body: () => void): void {
@@ -105,12 +139,14 @@ export class JitBinder extends Binder {
       if (count !== "0") body();
       return;
     }
-    this.e.flush();
+    this.e.park();
     this.emit(`if(${count}!==0){`);
     this.conditional = true;
     body();
+    this.e.park();
     this.conditional = false;
     this.emit("}");
+    this.e.unsure();
   }
 
   override flagsWhole(fr: Expr, fc: Expr): void {
@@ -120,7 +156,7 @@ export class JitBinder extends Binder {
   private flagsSum(kind: typeof ADD | typeof SUB, d: Expr, s: Expr, r: Expr, width: Width): void {
     const fr = width === 32 ? r : this.let(this.signed(r, width));
     const plain = PLAIN.has(this.variant.form.row.semantic);
-    this.leave({ kind, width, fr, d: this.let(d), s: this.let(s), r: fr, plain });
+    this.leave({ kind, width, fr, d: this.let(d), s: this.let(s), plain });
   }
 
   override flagsAdd(d: Expr, s: Expr, r: Expr, width: Width): void {
@@ -132,7 +168,7 @@ export class JitBinder extends Binder {
   }
 
   override flagsLogic(r: Expr, width: Width): void {
-    this.leave({ width, fr: this.let(this.signed(r, width)), fc: "0" });
+    this.leave({ kind: LOGIC, width, fr: this.let(this.signed(r, width)) });
   }
 
   override flagsShift(r: Expr, width: Width, cf: Expr, cfXorOf: Expr): void {
@@ -143,10 +179,33 @@ export class JitBinder extends Binder {
     });
   }
 
+  override flagsShiftLeft(d: Expr, n: Expr, r: Expr): void {
+    if (!/^\d+$/.test(n)) super.flagsShiftLeft(d, n, r);
+    else this.leave({ kind: SHL, width: 32, fr: this.let(r), d: this.let(d), count: Number(n) });
+  }
+
+  override flagsShiftRight(d: Expr, n: Expr, r: Expr, width: Width): void {
+    if (!/^\d+$/.test(n) || width !== 32) super.flagsShiftRight(d, n, r, width);
+    else {
+      const fr = this.let(`${r}|0`);
+      this.leave({ kind: SHR, width, fr, d: this.let(d), count: Number(n) });
+    }
+  }
+
+  override flagsShiftArithmetic(d: Expr, n: Expr, r: Expr, width: Width): void {
+    if (!/^\d+$/.test(n) || width !== 32) super.flagsShiftArithmetic(d, n, r, width);
+    else this.leave({ kind: SAR, width, fr: this.let(r), d: this.let(d), count: Number(n) });
+  }
+
+  override flagsProduct(x: Expr, y: Expr, r: Expr, width: Width): void {
+    if (width !== 32) super.flagsProduct(x, y, r, width);
+    else this.leave({ kind: IMUL, width, fr: this.let(r), d: this.let(x), s: this.let(y) });
+  }
+
   override flagsIncrement(d: Expr, r: Expr, width: Width, by: 1 | -1): void {
     const p = this.e.pending;
-    const old = p === undefined ? "fc" : pendingCarries(p);
-    const cf = p?.kind === WHOLE && p.fc === "0" ? "0" : this.let(`(${old})&-2147483648`);
+    const old = p === undefined ? this.FC : pendingCarries(p);
+    const cf = old === "0" ? "0" : this.let(`(${old})&-2147483648`);
     const wide = (e: Expr) => width === 32 ? e : `(${e}<<${32 - width})`;
     const overflow = by === 1 ? `(~${wide(d)}&${wide(r)})` : `(${wide(d)}&~${wide(r)})`;
     this.flagsWhole(
@@ -176,8 +235,9 @@ export class JitBinder extends Binder {
 
   override get carry(): Expr {
     const p = this.e.pending;
-    if (p === undefined) return "(fc>>>31)";
-    if (p.kind === WHOLE) return p.fc === "0" ? "0" : `(${p.fc}>>>31)`;
+    if (p === undefined) return `(${this.FC}>>>31)`;
+    if (p.kind === LOGIC) return "0";
+    if (p.kind === WHOLE) return `(${p.fc}>>>31)`;
     if (p.plain) return `(${this.below(p)}?1:0)`;
     return `((${pendingCarries(p)})>>>31)`;
   }
@@ -189,7 +249,7 @@ export class JitBinder extends Binder {
 
   override condition(cc: string): Expr {
     const p = this.e.pending;
-    if (p === undefined) return conditionOf(cc, "fr", "fc");
+    if (p === undefined) return /^n?z$/.test(cc) ? conditionOf(cc, "fr", "") : super.condition(cc);
     if (cc[0] === "n") return `(!${this.condition(cc.slice(1))})`;
     if (p.compared !== undefined) {
       const { equal, less } = p.compared;
@@ -222,25 +282,25 @@ export class JitBinder extends Binder {
           return `(${d}<=${s})`;
       }
     }
-    if (p.kind === WHOLE && p.fc === "0") {
+    if (p.kind === LOGIC) {
       switch (cc) {
         case "o":
         case "b":
           return "(false)";
-        case "z":
         case "be":
           return `(${p.fr}===0)`;
-        case "s":
         case "l":
           return `(${p.fr}<0)`;
         case "le":
           return `(${p.fr}<=0)`;
-        case "p":
-          return `(PARITY[${p.fr}&255]!==0)`;
       }
     }
+    if (p.kind !== WHOLE) {
+      if (cc === "s") return `(${p.fr}<0)`;
+      if (cc === "p") return `(PARITY[${p.fr}&255]!==0)`;
+    }
     if (cc === "z") return `(${p.fr}===0)`;
-    const fc = p.kind === WHOLE ? p.fc : this.let(pendingCarries(p));
+    const fc = this.let(pendingCarries(p));
     return conditionOf(cc, p.fr, fc);
   }
 
@@ -265,7 +325,37 @@ export class JitBinder extends Binder {
   }
 
   protected register(i: number): Expr {
-    return this.gpr(this.number(i), this.width(i));
+    const n = this.number(i), width = this.width(i);
+    return width === 32 ? this.named(n) : this.gpr(n, width);
+  }
+
+  /** A register's low half as a name that holds it whatever happens to the register. */
+  protected named(n: number): Expr {
+    const { values } = this.e, held = values.register(n);
+    if (held !== undefined) return held.name;
+    if (this.conditionally) return this.let(this.name(n));
+    const name = this.fresh();
+    this.e.assign(name, this.name(n));
+    this.e.values.define(name, undefined, true);
+    this.e.values.name(n, name);
+    return name;
+  }
+
+  /** Whether what is emitted now may not be executed. */
+  protected get conditionally(): boolean {
+    return this.depth > 0;
+  }
+
+  /** Notes that a register was assigned a name, or changed otherwise. */
+  protected changed(n: number, name?: Expr): void {
+    const { values } = this.e;
+    if (name === undefined || this.conditionally) values.forget(n);
+    else values.assign(n, name);
+  }
+
+  /** A register's low half, as it is now. */
+  protected low(n: number): Expr {
+    return this.e.values.register(n)?.name ?? this.name(n);
   }
 
   protected setRegister(i: number, value: Expr): void {
@@ -273,28 +363,37 @@ export class JitBinder extends Binder {
   }
 
   gpr(n: number, width: Width = 32): Expr {
-    if (width === 16) return `(${this.name(n)}&65535)`;
-    if (width !== 8) return this.name(n);
-    if (n >= 4 && n < 8 && this.highBytes) return `((${this.name(n - 4)}>>>8)&255)`;
-    return `(${this.name(n)}&255)`;
+    if (width === 16) return `(${this.low(n)}&65535)`;
+    if (width !== 8) return this.low(n);
+    if (n >= 4 && n < 8 && this.highBytes) return `((${this.low(n - 4)}>>>8)&255)`;
+    return `(${this.low(n)}&255)`;
   }
 
   setGpr(n: number, value: Expr, width: Width = 32): void {
     if (width === 16) {
-      const r = this.name(n, true);
-      this.emit(`${r}=${r}&-65536|(${value})&65535;`);
+      this.emit(`${this.name(n, true)}=${this.low(n)}&-65536|(${value})&65535;`);
+      this.changed(n);
     } else if (width === 8) {
-      const high = n >= 4 && n < 8 && this.highBytes;
-      const r = this.name(high ? n - 4 : n, true);
+      const high = n >= 4 && n < 8 && this.highBytes, of = high ? n - 4 : n;
+      const r = this.name(of, true), old = this.low(of);
       this.emit(
-        high ? `${r}=${r}&-65281|((${value})&255)<<8;` : `${r}=${r}&-256|(${value})&255;`,
+        high ? `${r}=${old}&-65281|((${value})&255)<<8;` : `${r}=${old}&-256|(${value})&255;`,
       );
-    } else this.emit(`${this.name(n, true)}=${this.int(value)};`);
+      this.changed(of);
+    } else this.setLow(n, value);
+  }
+
+  /** Assigns a register's low half. */
+  protected setLow(n: number, value: Expr): void {
+    const literal = /^(\d+|\(-\d+\))$/.test(value);
+    const known = literal || this.e.values.isInt(value) ? value : this.let(this.int(value));
+    this.emit(`${this.name(n, true)}=${known};`);
+    this.changed(n, known);
   }
 
   /** A value as an int32, whatever the semantic left above. */
-  private int(value: Expr): Expr {
-    return /^-?\d+$/.test(value) ? value : `(${value})|0`;
+  protected int(value: Expr): Expr {
+    return /^(-?\d+|.*\)?\|0)$/.test(value) ? value : `(${value})|0`;
   }
 
   override immediate(i: number): Expr {
@@ -309,12 +408,40 @@ export class JitBinder extends Binder {
   offset(_i: number): Expr {
     const { base, index, scale, displacement, addressSize } = this.insn;
     const terms: Expr[] = [];
-    if (base >= 0) terms.push(this.name(base));
-    if (index >= 0) terms.push(scale === 0 ? this.name(index) : `(${this.name(index)}<<${scale})`);
+    if (base >= 0) terms.push(this.low(base));
+    if (index >= 0) terms.push(scale === 0 ? this.low(index) : `(${this.low(index)}<<${scale})`);
     if (displacement !== 0 || terms.length === 0) terms.push(`(${displacement})`);
     const sum = terms.join("+");
     if (addressSize === 16) return `((${sum})&65535)`;
-    return terms.length === 1 && base < 0 && index < 0 ? `${displacement}` : `((${sum})|0)`;
+    return terms.length === 1 && base < 0 && index < 0 ? `${displacement}` : `(${sum})|0`;
+  }
+
+  /** What the effective offset is. */
+  protected offsetSum(): Sum | undefined {
+    const { base, index, scale, displacement, addressSize, long } = this.insn, { values } = this.e;
+    if (addressSize !== (long ? 64 : 32)) return undefined;
+    if (this.insn.ripRelative) return { root: "rip", add: this.e.next + displacement };
+    const b = base < 0 ? { root: "", add: 0 } : values.sumOf(base);
+    const i = index < 0 ? undefined : values.sumOf(index);
+    if (i === undefined) return { root: b.root, add: b.add + displacement };
+    return {
+      root: `${b.root}+${i.root}<<${scale}`,
+      add: (b.add + (i.add << scale) + displacement) | 0,
+    };
+  }
+
+  /** A name for an address that is computed when it is first needed. */
+  protected later(compute: (name: Expr) => void, sum: Sum | undefined): Expr {
+    const name = this.fresh();
+    this.e.values.define(name, sum, true);
+    this.lazy.set(name, () => compute(name));
+    return name;
+  }
+
+  /** Emits the computation of an address that was put off. */
+  protected force(address: Expr): void {
+    this.lazy.get(address)?.();
+    this.lazy.delete(address);
   }
 
   address(i: number, _bytes: number, write: boolean): Expr {
@@ -327,19 +454,51 @@ export class JitBinder extends Binder {
           S.SEG_LIMIT + segment
         }]!==-1)${this.e.bail(LEFT_FAULT)}`,
       );
-      return this.let(`(${this.offset(i)}+R[${S.SEG_BASE + segment}])|0`);
+      return this.let(`((${this.offset(i)})+R[${S.SEG_BASE + segment}])|0`);
     }
-    return this.let(this.offset(i));
+    const text = this.offset(i);
+    return this.later((name) => this.e.assign(name, text), this.offsetSum());
   }
 
-  /** Emits the check that an access stays in one page of directly addressed memory; gives its place in host memory. */
+  /**
+   * Emits the check that an access stays in one page of directly addressed memory, unless an earlier one
+   * covers it; gives its place in host memory.
+   */
   protected place(bytes: number, linear: Expr, write: boolean): Expr {
-    const t = this.fresh(), o = this.fresh();
-    this.emit(`const ${t}=XT[${write ? "tw" : "tr"}+(${linear}>>>12)],${o}=${linear}&4095;`);
-    const crossing = bytes === 1 ? "" : `||${o}>${4096 - bytes}`;
+    const { e } = this, { values } = e, sum = values.sumNamed(linear);
+    const sure = !this.conditionally;
+    const covering = values.covering(sum, bytes, write, sure);
+    if (covering !== undefined) return hostSum(covering.host, (sum.add - covering.add) | 0);
+    this.force(linear);
+    const host = this.fresh(), bail = e.bail(LEFT_MEMORY);
+    e.locals.add(host);
+    const line = e.lines.length;
+    e.emit("");
+    const update = (s: { low: number; high: number; write: boolean }) => {
+      const outside = [
+        ...(s.high > 1 ? [`o>${4096 - s.high}`] : []),
+        ...(s.low < 0 ? [`o<${-s.low}`] : []),
+      ];
+      e.lines[line] = this.check(host, linear, s.write, outside, bail);
+    };
+    if (sure) values.checked(sum, bytes, write, host).written(update);
+    else update({ low: 0, high: bytes, write });
+    return host;
+  }
+
+  /** The text of a check: sets `host`, or leaves if there is no such page or `o`, the offset in it, is outside. */
+  protected check(
+    host: Expr,
+    linear: Expr,
+    write: boolean,
+    outside: string[],
+    bail: string,
+  ): string {
     // Entries below zero belong to the second view of host memory: see `tlb.ts`.
-    this.emit(`if(${t}<=0${crossing})${this.e.bail(LEFT_MEMORY)}`);
-    return `${t}|${o}`;
+    const fails = [`${host}<=0`, ...outside].join("||");
+    return `${host}=XT[${
+      write ? "tw" : "tr"
+    }+(${linear}>>>12)];o=${linear}&4095;if(${fails})${bail}${host}=${host}|o;`;
   }
 
   protected get(width: Width, at: Expr): Expr {
@@ -370,7 +529,7 @@ export class JitBinder extends Binder {
   }
 
   protected loadForUpdate(width: Width, linear: Expr): Expr {
-    this.slot = this.let(this.place(width >> 3, linear, true));
+    this.slot = this.place(width >> 3, linear, true);
     return this.let(this.get(width, this.slot));
   }
 
@@ -386,30 +545,32 @@ export class JitBinder extends Binder {
 
   push(value: Expr): void {
     const w = this.stackWidth, kept = this.let(value);
-    const sp = this.let(`(${this.name(4, true)}-${w >> 3})|0`);
+    const sp = this.let(`(${this.named(4)}-${w >> 3})|0`);
     this.store(w, sp, kept);
-    this.emit(`r4=${sp};`);
+    this.setGpr(4, sp);
   }
 
   pop(): Expr {
-    return this.load(this.stackWidth, this.let(this.name(4, true)));
+    return this.load(this.stackWidth, this.named(4));
   }
 
   popCommit(extra: Expr = "0"): void {
-    this.emit(`r4=(r4+${this.stackWidth >> 3}${extra === "0" ? "" : `+${extra}`})|0;`);
+    const by = extra === "0" ? `${this.stackWidth >> 3}` : `(${this.stackWidth >> 3}+${extra})`;
+    this.setGpr(4, this.let(`(${this.named(4)}+${by})|0`));
   }
 
   /** LEAVE, which the interpreter has as a helper because its stack need not be flat. */
   leaveFrame(): void {
-    const frame = this.let(this.name(5, true)), value = this.load(32, frame);
-    this.emit(`${this.name(4, true)}=(${frame}+4)|0;r5=${value};`);
+    const frame = this.named(5), value = this.load(32, frame);
+    this.setGpr(4, this.let(`(${frame}+4)|0`));
+    this.setGpr(5, value);
   }
 
   // Index registers of string instructions, at their whole width.
 
   /** An address in register `n`, under a name. */
   indexAddress(n: number): Expr {
-    return this.let(this.name(n));
+    return this.named(n);
   }
 
   /** Register `n` as a number. */
@@ -421,22 +582,24 @@ export class JitBinder extends Binder {
   advanceIndex(n: number, by: Expr): void {
     const r = this.name(n, true);
     this.emit(`${r}=(${r}+${by})|0;`);
+    this.changed(n);
   }
 
   clearIndex(n: number): void {
     this.emit(`${this.name(n, true)}=0;`);
+    this.changed(n);
   }
 
   /** Loads and stores of quadwords, which only 64-bit code has. */
   loadWide(linear: Expr): Wide {
-    const at = this.let(this.place(8, linear, false));
-    return { lo: this.let(this.get(32, at)), hi: this.let(this.get(32, `(${at})+4`)) };
+    const at = this.place(8, linear, false);
+    return { lo: this.let(this.get(32, at)), hi: this.let(this.get(32, hostSum(at, 4))) };
   }
 
   storeWide(linear: Expr, { lo, hi }: Wide): void {
-    const at = this.let(this.place(8, linear, true));
+    const at = this.place(8, linear, true);
     this.set(32, at, lo);
-    this.set(32, `(${at})+4`, hi);
+    this.set(32, hostSum(at, 4), hi);
   }
 
   // Where to go on.
@@ -524,6 +687,7 @@ export class JitBinder extends Binder {
     kind: { aligned: boolean; noted?: boolean },
   ): Expr {
     const linear = this.address(i, bytes, write);
+    if (kind.aligned || kind.noted === true) this.force(linear);
     if (kind.aligned) this.emit(`if((${linear}&15)!==0)${this.e.bail(LEFT_FAULT)}`);
     const at = this.let(this.place(bytes, linear, write));
     if (kind.noted === true) this.noteAddress(linear);
@@ -609,6 +773,7 @@ export class JitBinder extends Binder {
     const { args, before, after } = this.gatherOperands();
     e.flush();
     e.vectors.forget();
+    e.values.forgetMemory();
     for (const line of before) this.emit(line);
     // The state is whole while the helper runs: it may fault, ask for the time, or read any register.
     this.emit(
@@ -622,6 +787,7 @@ export class JitBinder extends Binder {
     if (fop !== undefined) this.emit(`R[${S.INSN_FOP}]=${fop};`);
     if (row.guard !== undefined) this.emit(`GUARDS.${row.guard}(cpu);`);
     this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});/*load*/`);
+    e.values.forgetRegisters();
     for (const store of after) store();
     this.emit("}");
   }
@@ -673,5 +839,13 @@ const NOTHING: Pending = {
   fc: "0",
   d: "0",
   s: "0",
-  r: "0",
+  count: 0,
 };
+
+/** A place in host memory at a distance from another. */
+export function hostSum(place: Expr, distance: number): Expr {
+  const found = /^(v\d+)\+\(?(-?\d+)\)?\|0$/.exec(place);
+  if (found !== null) return hostSum(found[1], distance + Number(found[2]));
+  if (distance === 0) return place;
+  return `${place}+${distance < 0 ? `(${distance})` : distance}|0`;
+}

@@ -1,9 +1,10 @@
 /** The text of one region as it is written: names, the flags not stored yet, and the ways out. */
 import type { Expr } from "../x86/binder.ts";
+import { ValueState } from "./value_state.ts";
 import { VectorState } from "./vector_state.ts";
 
 /** How the flag words follow from what {@linkcode Pending} holds; see {@linkcode carriesOf}. */
-export const WHOLE = 0, ADD = 1, SUB = 2;
+export const WHOLE = 0, ADD = 1, SUB = 2, LOGIC = 3, SHL = 4, SHR = 5, SAR = 6, IMUL = 7;
 
 /**
  * Flags that are known but not stored: most are overwritten before anything reads them. All texts are
@@ -11,18 +12,19 @@ export const WHOLE = 0, ADD = 1, SUB = 2;
  * alone: V8 compiles operations that never ran as "give up this code".
  */
 export interface Pending {
-  kind: typeof WHOLE | typeof ADD | typeof SUB;
+  kind: number;
   /** Width of the operands. */
   width: number;
-  /** FR. */
+  /** FR, which is the result but for {@linkcode WHOLE}. */
   fr: Expr;
   /** FC, if `kind` is {@linkcode WHOLE}. */
   fc: Expr;
-  /** Operands and result, for ADD and SUB. */
+  /** Operands of ADD, SUB and IMUL; `d` is what was shifted. */
   d: Expr;
   s: Expr;
-  r: Expr;
-  /** Whether d - s is all there is to r, so that conditions can compare the operands. */
+  /** By how much was shifted. */
+  count: number;
+  /** Whether d - s is all there is to the result, so that conditions can compare the operands. */
   plain: boolean;
   /** For a comparison of floating-point numbers: its results as boolean names. */
   compared?: { equal: Expr; less: Expr };
@@ -50,19 +52,85 @@ export const REASONS = [
 /** Mask of what a flag word may hold of a carry vector. */
 const CARRIES = 0xc0000008 | 0;
 
-/** FC of pending flags by kind (ADD, SUB) with the width's missing bits above: the epilogue's. */
-export function carriesOf(kind: number, d: number, s: number, r: number, fc: number): number {
-  if (kind === 0) return fc;
-  const vector = (kind & 3) === ADD ? (d & s) | ((d | s) & ~r) : (~d & s) | ((~d | s) & r);
-  const shift = kind >> 2;
+/** What a way out gives for an offset that is known only then, and for flags that wait in variables. */
+const DYNAMIC = -1;
+
+/** Words of a way out in the table of a region: offset, instructions done since the budget was looked at, reason, flags. */
+export const EXIT_OFFSET = 0, EXIT_COUNT = 1, EXIT_REASON = 2, EXIT_FLAGS = 3, EXIT_WORDS = 4;
+
+/** Kind, width and count of pending flags in one number. */
+function flagsCode(p: Pending): number {
+  return p.kind | ((32 - p.width) << 3) | (p.count << 8);
+}
+
+/** FC of flags that wait: `code` as {@linkcode flagsCode} makes it. */
+export function carriesOf(code: number, d: number, s: number, r: number, fc: number): number {
+  const shift = (code >> 3) & 31, count = code >> 8;
+  let vector = 0;
+  switch (code & 7) {
+    case WHOLE:
+      return fc;
+    case ADD:
+      vector = (d & s) | ((d | s) & ~r);
+      break;
+    case SUB:
+      vector = (~d & s) | ((~d | s) & r);
+      break;
+    case LOGIC:
+      return 0;
+    case SHL:
+      return (d >>> (32 - count)) << 31 | ((r >>> 1) & 0x40000000);
+    case SHR: {
+      const cf = (d >>> (count - 1)) & 1;
+      return cf << 31 | (cf ^ ((r ^ (r << 1)) >>> 31)) << 30;
+    }
+    case SAR:
+      return Math.imul((d >> (count - 1)) & 1, 0xc0000000);
+    case IMUL:
+      return d * s !== r ? CARRY : 0;
+  }
   return shift === 0 ? vector & CARRIES : ((vector << shift) & 0xc0000000) | (vector & 8);
+}
+const CARRY = 0x80000000 | 0;
+
+/** FC of pending flags. */
+export function pendingCarries(p: Pending): Expr {
+  const { d, s, fr: r, count } = p;
+  let vector: Expr;
+  switch (p.kind) {
+    case WHOLE:
+      return p.fc;
+    case LOGIC:
+      return "0";
+    case SHL:
+      return `(${d}>>>${32 - count})<<31|((${r}>>>1)&1073741824)`;
+    case SHR: {
+      const cf = `((${d}>>>${count - 1})&1)`;
+      return `${cf}<<31|(${cf}^((${r}^(${r}<<1))>>>31))<<30`;
+    }
+    case SAR:
+      return `Math.imul((${d}>>${count - 1})&1,-1073741824)`;
+    case IMUL:
+      return `(${d}*${s}!==${r}?-2147483648:0)`;
+    case ADD:
+      vector = `(${d}&${s})|((${d}|${s})&~${r})`;
+      break;
+    default:
+      vector = `(~${d}&${s})|((~${d}|${s})&${r})`;
+  }
+  if (p.width === 32) return `(${vector})&-1073741816`;
+  return `((${vector})<<${32 - p.width}&-1073741824)|((${vector})&8)`;
 }
 
 /** Collects the text of a region. */
 export class Emitter {
   readonly lines: string[] = [];
+  /** Names of the function's variables for values; reused where nothing that they held is known any more. */
+  readonly locals = new Set<string>();
   private names = 0;
   pending: Pending | undefined;
+  /** Without pending flags: whether `fr` and `fc` are the flags. Otherwise they wait in `fk`, `fd`, `fs`, `fr` and `fc`. */
+  private whole = false;
   /** General registers used, by number; those with their high halves when `long`. */
   readonly used = new Set<number>();
   readonly written = new Set<number>();
@@ -73,13 +141,21 @@ export class Emitter {
   /** Offset in the page of the instruction whose text is being made, and of the next one. */
   at = 0;
   next = 0;
+  /** The ways out, by {@linkcode EXIT_WORDS}. */
+  readonly exits: number[] = [];
+  private readonly exitsByKey = new Map<string, number>();
+  /** Whether a way out leads to an offset that is known only then. */
+  indirect = false;
 
-  /** What is known of the XMM registers here. */
+  /** What is known of the registers here. */
   readonly vectors = new VectorState();
+  readonly values: ValueState;
   /** Names that do not change within a region, with their values. */
   readonly constants = new Map<string, Expr>();
 
-  constructor(readonly long: boolean) {}
+  constructor(readonly long: boolean, grouped: boolean) {
+    this.values = new ValueState(grouped);
+  }
 
   /** A name for what does not change within the region. */
   constant(name: string, value: Expr): Expr {
@@ -95,40 +171,111 @@ export class Emitter {
     return `v${this.names++}`;
   }
 
-  /** Stores pending flags. */
+  /** Emits an assignment to a variable of the function. */
+  assign(name: string, value: Expr): void {
+    this.locals.add(name);
+    this.emit(`${name}=${value};`);
+  }
+
+  /** Knows nothing of what was computed before: paths join here. */
+  join(): void {
+    this.pending = undefined;
+    this.whole = false;
+    this.count = 0;
+    this.names = 0;
+    this.values.clear();
+    this.vectors.forget();
+  }
+
+  /** What is known where two ways part. */
+  save(): unknown {
+    const { pending, whole, count, names } = this;
+    return { pending, whole, count, names, values: this.values.save() };
+  }
+
+  /** Goes back to what was known. */
+  restore(saved: unknown): void {
+    const { values, ...rest } = saved as { values: unknown };
+    Object.assign(this, rest);
+    this.values.restore(values);
+    this.vectors.forget();
+  }
+
+  /** Stores pending flags in `fr` and `fc`. */
   flush(): void {
+    const p = this.pending;
+    this.pending = undefined;
+    if (p !== undefined) this.emit(`fr=${p.fr};fc=${pendingCarries(p)};fk=0;`);
+    else if (!this.whole) this.emit("fc=carriesOf(fk,fd,fs,fr,fc);fk=0;");
+    this.whole = true;
+  }
+
+  /** Leaves pending flags in variables, where paths join. */
+  park(): void {
     const p = this.pending;
     if (p === undefined) return;
     this.pending = undefined;
-    this.emit(`fr=${p.fr};fc=${pendingCarries(p)};`);
+    this.whole = false;
+    this.emit(`${this.leaveFlags(p)}fk=${flagsCode(p)};`);
+  }
+
+  /** Flags may have been changed, or not. */
+  unsure(): void {
+    this.whole = false;
+  }
+
+  /** FR, with the carries left as they wait. */
+  get result(): Expr {
+    return this.pending?.fr ?? "fr";
   }
 
   /** The statements that leave pending flags to the epilogue. */
-  private leaveFlags(): string {
-    const p = this.pending;
-    if (p === undefined) return "";
-    if (p.kind === WHOLE) return `fr=${p.fr};fc=${p.fc};`;
-    return `fr=${p.fr};fk=${p.kind | (32 - p.width) << 2};fd=${p.d};fs=${p.s};`;
+  private leaveFlags(p: Pending): string {
+    switch (p.kind) {
+      case WHOLE:
+        return `fr=${p.fr};fc=${p.fc};`;
+      case LOGIC:
+        return `fr=${p.fr};`;
+      case ADD:
+      case SUB:
+      case IMUL:
+        return `fr=${p.fr};fd=${p.d};fs=${p.s};`;
+      default:
+        return `fr=${p.fr};fd=${p.d};`;
+    }
   }
 
   /** Leaves the region for an offset of the page, `done` instructions of the current one executed (0 or 1). */
   exit(offset: number | Expr, reason: number, done = 0): string {
-    return `{${this.leaveFlags()}x=${offset};k=${-(this.count + done)};w=${reason};break X;}`;
+    const { pending } = this, dynamic = typeof offset === "string";
+    if (dynamic) this.indirect = true;
+    const words = [
+      dynamic ? DYNAMIC : offset,
+      -(this.count + done),
+      reason,
+      pending !== undefined ? flagsCode(pending) : this.whole ? WHOLE : DYNAMIC,
+    ];
+    const key = words.join();
+    let z = this.exitsByKey.get(key);
+    if (z === undefined) {
+      z = this.exits.push(...words) - EXIT_WORDS;
+      this.exitsByKey.set(key, z);
+    }
+    const flags = pending === undefined ? "" : this.leaveFlags(pending);
+    return `{${flags}${dynamic ? `x=${offset};` : ""}z=${z};break X;}`;
+  }
+
+  /** The same with the budget being up to date, and flags whole. */
+  leave(offset: number, reason: number): string {
+    const { count } = this;
+    this.count = 0;
+    const text = this.exit(offset, reason);
+    this.count = count;
+    return text;
   }
 
   /** Leaves the region before the current instruction, which the interpreter then does. */
   bail(reason: number): string {
     return this.exit(this.at, reason);
   }
-}
-
-/** FC of pending flags. */
-export function pendingCarries(p: Pending): Expr {
-  if (p.kind === WHOLE) return p.fc;
-  const { d, s, r } = p;
-  const vector = p.kind === ADD
-    ? `(${d}&${s})|((${d}|${s})&~${r})`
-    : `(~${d}&${s})|((~${d}|${s})&${r})`;
-  if (p.width === 32) return `(${vector})&-1073741816`;
-  return `((${vector})<<${32 - p.width}&-1073741824)|((${vector})&8)`;
 }

@@ -2,8 +2,8 @@
 import type { Expr, Wide, Width } from "../x86/binder.ts";
 import { LONG_WRITE } from "../x86/long_mmu.ts";
 import * as S from "../x86/state.ts";
-import { JitBinder } from "./binder.ts";
-import { LEFT_MEMORY } from "./emitter.ts";
+import { hostSum, JitBinder } from "./binder.ts";
+import type { Sum } from "./value_state.ts";
 
 /** The high half of an address is the name of its low half with this behind it. */
 const high = (name: Expr) => `${name}h`;
@@ -20,14 +20,38 @@ export class LongJitBinder extends JitBinder {
     if (width === 32) this.emit(`r${n}h=0;`);
   }
 
+  /** As variables, which the semantic may assign. */
   override gpr64(n: number): Wide {
     const name = this.name(n, true);
+    this.changed(n);
     return { lo: name, hi: high(name) };
   }
 
+  /** Without sums: a 32-bit sum that wraps around is another address. */
+  protected override changed(n: number, name?: Expr, top: Expr = "0"): void {
+    const { values } = this.e;
+    if (name === undefined) super.changed(n);
+    else if (this.conditionally) values.forget(n);
+    else values.hold(n, name, top);
+  }
+
+  protected override sumIn(_value: Expr): undefined {}
+
+  /** Both halves as they are now. */
   private halves(n: number): Wide {
-    const name = this.name(n);
-    return { lo: name, hi: high(name) };
+    const held = this.e.values.register(n), name = this.name(n);
+    return { lo: held?.name ?? name, hi: held?.high ?? high(name) };
+  }
+
+  /** Both halves as names that hold them whatever happens to the register. */
+  private namedHalves(n: number): Wide {
+    const { e } = this, lo = this.named(n), top = e.values.register(n)?.high;
+    if (top !== undefined) return { lo, hi: top };
+    const hi = this.fresh();
+    e.assign(hi, high(this.name(n)));
+    e.values.define(hi, undefined, true);
+    if (!this.conditionally) e.values.nameHigh(n, hi);
+    return { lo, hi };
   }
 
   override read64(i: number): Wide {
@@ -38,138 +62,175 @@ export class LongJitBinder extends JitBinder {
       return { lo, hi: whole ? `(${insn.immediate2})` : `(${insn.immediate >> 31})` };
     }
     if (!this.isMemory(i)) {
-      const { lo, hi } = this.halves(this.number(i));
-      return { lo: this.let(lo), hi: this.let(hi) };
+      return this.namedHalves(this.number(i));
     }
     const linear = this.address(i, 8, operand.writes);
-    const at = this.let(this.place(8, linear, operand.writes));
-    this.slot = at;
-    return this.get64(at);
+    this.slot = this.place(8, linear, operand.writes);
+    return this.get64(this.slot);
   }
 
   override write64(i: number, lo: Expr, hi: Expr): void {
     if (!this.isMemory(i)) {
-      const { lo: low, hi: top } = this.gpr64(this.number(i));
       // The new low half may be made of the old high one, and the other way round.
-      const a = this.let(`(${lo})|0`), b = this.let(`(${hi})|0`);
-      this.emit(`${low}=${a};${top}=${b};`);
+      this.setHalves(this.number(i), this.whole(lo), this.whole(hi), this.sumWritten(lo));
       return;
     }
     if (!this.operand(i).reads) {
-      this.slot = this.let(this.place(8, this.address(i, 8, true), true));
+      this.slot = this.place(8, this.address(i, 8, true), true);
     }
     this.set64(this.slot, lo, hi);
   }
 
+  /** A name or literal of an int32 value. */
+  private whole(value: Expr): Expr {
+    if (/^(\d+|\(-\d+\))$/.test(value) || this.e.values.isInt(value)) return value;
+    return this.let(this.int(value));
+  }
+
+  private setHalves(n: number, lo: Expr, hi: Expr, sum?: Sum): void {
+    const name = this.name(n, true), { values } = this.e;
+    this.emit(`${name}=${lo};${high(name)}=${hi};`);
+    if (this.conditionally) values.forget(n);
+    else values.hold(n, lo, hi, sum);
+  }
+
+  /** What a register becomes by the instruction, if it is the sum of what it was and a constant. */
+  private sumWritten(lo: Expr): Sum | undefined {
+    const { insn } = this, { semantic } = insn.form.row, { values } = this.e;
+    if (insn.operandSize !== 64) return undefined;
+    if (semantic === "mov" || semantic === "lea") return values.sumNamed(lo);
+    if (!/^(add|sub)$/.test(semantic) || this.operand(1).kind !== "I") return undefined;
+    const { root, add } = values.sumOf(this.number(0));
+    return { root, add: semantic === "add" ? add + insn.immediate : add - insn.immediate };
+  }
+
   private get64(at: Expr): Wide {
-    return { lo: this.let(this.get(32, at)), hi: this.let(this.get(32, `(${at})+4`)) };
+    return { lo: this.let(this.get(32, at)), hi: this.let(this.get(32, hostSum(at, 4))) };
   }
 
   private set64(at: Expr, lo: Expr, hi: Expr): void {
     this.set(32, at, lo);
-    this.set(32, `(${at})+4`, hi);
+    this.set(32, hostSum(at, 4), hi);
   }
 
   // Addresses.
 
   /** Emits the sum of an address and a constant of any size, as a name for both halves. */
-  private plus(lo: Expr, hi: Expr, constant: number): Expr {
-    const a = this.fresh(), low = constant | 0, top = Math.floor(constant / 0x100000000);
-    if (constant === 0) this.emit(`const ${a}=${lo},${high(a)}=${hi};`);
-    else {
+  private plus(lo: Expr, hi: Expr, constant: number, sum?: Sum, a: Expr = this.fresh()): Expr {
+    const { e } = this, low = constant | 0, top = Math.floor(constant / 0x100000000);
+    if (constant === 0) {
+      e.assign(a, lo);
+      e.assign(high(a), hi);
+    } else {
       const carry = low === 0 ? "" : `+${carried(a, `(${low})`)}`;
-      this.emit(
-        `const ${a}=(${lo}+(${low}))|0,${high(a)}=(${hi}+(${top})${carry})|0;`,
-      );
+      e.assign(a, `(${lo}+(${low}))|0`);
+      e.assign(high(a), `(${hi}+(${top})${carry})|0`);
     }
+    this.defined(a, sum);
     return a;
   }
 
-  /** Emits the effective offset as a pair; gives the name of its low half. */
+  /** Notes an address of two halves. */
+  private defined(a: Expr, sum?: Sum): void {
+    this.e.values.define(a, sum, true);
+    this.e.values.define(high(a), undefined, true);
+  }
+
+  /** A name for the effective offset as a pair, which is emitted when it is needed. */
   private formOffset(i: number): Expr {
-    const { insn } = this, { base, index, scale, displacement } = insn;
+    const { insn, e } = this, { base, index, scale, displacement } = insn;
+    const sum = this.offsetSum();
     if (this.operand(i).kind === "O") {
       const a = this.fresh();
-      const top = insn.addressSize === 64 ? insn.immediate : 0;
-      this.emit(`const ${a}=${displacement},${high(a)}=${top};`);
+      e.assign(a, `${displacement}`);
+      e.assign(high(a), `${insn.addressSize === 64 ? insn.immediate : 0}`);
+      this.defined(a);
       return a;
     }
-    let a: Expr;
-    if (insn.ripRelative) a = this.plus("pip", "piph", this.e.next + displacement);
-    else {
-      let lo: Expr = "0", hi: Expr = "0";
-      if (base >= 0) ({ lo, hi } = this.halves(base));
-      if (index >= 0) {
-        const x = this.halves(index);
-        const il = this.let(scale === 0 ? x.lo : `${x.lo}<<${scale}`);
-        const ih = scale === 0 ? x.hi : `(${x.hi}<<${scale}|${x.lo}>>>${32 - scale})`;
-        if (base >= 0) {
-          const sum = this.fresh();
-          this.emit(
-            `const ${sum}=(${lo}+${il})|0,${high(sum)}=(${hi}+${ih}+${carried(sum, il)})|0;`,
-          );
-          lo = sum;
-          hi = high(sum);
-        } else {
-          lo = il;
-          hi = this.let(ih);
+    let compute: (name: Expr) => void;
+    if (insn.ripRelative) {
+      const distance = e.next + displacement;
+      compute = (name) => void this.plus("pip", "piph", distance, sum, name);
+    } else {
+      const b = base >= 0 ? this.halves(base) : { lo: "0", hi: "0" };
+      const x = index >= 0 ? this.halves(index) : undefined;
+      compute = (name) => {
+        let { lo, hi } = b;
+        if (x !== undefined) {
+          const il = this.let(scale === 0 ? x.lo : `${x.lo}<<${scale}`);
+          const ih = scale === 0 ? x.hi : `(${x.hi}<<${scale}|${x.lo}>>>${32 - scale})`;
+          if (base >= 0) {
+            const both = this.fresh();
+            e.assign(both, `(${lo}+${il})|0`);
+            e.assign(high(both), `(${hi}+${ih}+${carried(both, il)})|0`);
+            this.defined(both);
+            lo = both;
+            hi = high(both);
+          } else {
+            lo = il;
+            hi = this.let(ih);
+          }
         }
-      }
-      a = this.plus(lo, hi, displacement);
+        this.plus(lo, hi, displacement, sum, name);
+      };
     }
-    if (insn.addressSize === 64) return a;
-    const cut = this.fresh();
-    this.emit(`const ${cut}=${a},${high(cut)}=0;`);
-    return cut;
+    const name = this.later((name) => {
+      compute(name);
+      if (insn.addressSize !== 64) e.assign(high(name), "0");
+    }, sum);
+    return name;
   }
 
   override address(i: number, _bytes: number, _write: boolean): Expr {
-    const a = this.formOffset(i), { segment } = this.insn;
+    const a = this.formOffset(i), { segment } = this.insn, { e } = this;
     if (segment !== S.FS && segment !== S.GS) return a;
+    this.force(a);
     const sum = this.fresh(), base = this.let(`R[${S.SEG_BASE + segment}]`);
-    this.emit(
-      `const ${sum}=(${a}+${base})|0,${high(sum)}=(${high(a)}+R[${S.SEG_BASE_HI + segment}]+${
-        carried(sum, base)
-      })|0;`,
+    e.assign(sum, `(${a}+${base})|0`);
+    e.assign(
+      high(sum),
+      `(${high(a)}+R[${S.SEG_BASE_HI + segment}]+${carried(sum, base)})|0`,
     );
+    this.defined(sum);
     return sum;
   }
 
   override offset(i: number): Expr {
-    return this.formOffset(i);
+    const a = this.formOffset(i);
+    this.force(a);
+    return a;
   }
 
   override offset64(i: number): Wide {
-    const a = this.formOffset(i);
+    const a = this.offset(i);
     return { lo: a, hi: high(a) };
   }
 
   // Memory.
 
-  protected override place(bytes: number, linear: Expr, write: boolean): Expr {
-    const e = this.fresh(), o = this.fresh(), t = this.fresh();
+  protected override check(
+    host: Expr,
+    linear: Expr,
+    write: boolean,
+    outside: string[],
+    bail: string,
+  ): string {
     const table = write ? `${LONG_WRITE}+` : "";
-    this.emit(`const ${e}=${table}lb+((${linear}>>>10)&65532),${o}=${linear}&4095;`);
-    const crossing = bytes === 1 ? "" : `||${o}>${4096 - bytes}`;
-    this.emit(
-      `if(LT[${e}]!==(${linear}&-4096)||LT[${e}+1]!==${high(linear)}${crossing})${
-        this.e.bail(LEFT_MEMORY)
-      }`,
-    );
-    this.emit(`const ${t}=LT[${e}+2];if(${t}<=0)${this.e.bail(LEFT_MEMORY)}`);
-    return `${t}|${o}`;
+    const misses = [`LT[q]!==(${linear}&-4096)`, `LT[q+1]!==${high(linear)}`, ...outside];
+    return `q=${table}lb+((${linear}>>>10)&65532);o=${linear}&4095;if(${
+      misses.join("||")
+    })${bail}${host}=LT[q+2];if(${host}<=0)${bail}${host}=${host}|o;`;
   }
 
   // The stack: 64-bit pointers, operands of 64 or 16 bits.
 
   private stackPointer(by: number): Expr {
-    const { lo, hi } = this.halves(4);
-    return this.plus(lo, hi, by);
+    const { lo, hi } = this.namedHalves(4), { root, add } = this.e.values.sumOf(4);
+    return this.plus(lo, hi, by, { root, add: add + by });
   }
 
   private moveStack(sp: Expr): void {
-    const { lo, hi } = this.gpr64(4);
-    this.emit(`${lo}=${sp};${hi}=${high(sp)};`);
+    this.setHalves(4, sp, high(sp), this.e.values.sumNamed(sp));
   }
 
   override push(value: Expr): void {
@@ -180,7 +241,7 @@ export class LongJitBinder extends JitBinder {
 
   override push64(lo: Expr, hi: Expr): void {
     const a = this.let(lo), b = this.let(hi), sp = this.stackPointer(-8);
-    this.set64(this.let(this.place(8, sp, true)), a, b);
+    this.set64(this.place(8, sp, true), a, b);
     this.moveStack(sp);
   }
 
@@ -190,19 +251,22 @@ export class LongJitBinder extends JitBinder {
 
   override pop64(from?: Wide): Wide {
     const a = from === undefined ? this.stackPointer(0) : this.plus(from.lo, from.hi, 0);
-    return this.get64(this.let(this.place(8, a, false)));
+    return this.get64(this.place(8, a, false));
   }
 
   override popCommit(extra: Expr = "0"): void {
     const bytes = this.variant.operandSize === 16 ? 2 : 8;
-    const { lo, hi } = this.gpr64(4);
-    const sum = this.fresh(), by = extra === "0" ? `${bytes}` : `(${bytes}+${extra})`;
-    this.emit(`const ${sum}=(${lo}+${by})|0;${hi}=(${hi}+${carried(sum, by)})|0;${lo}=${sum};`);
+    if (extra === "0") {
+      this.moveStack(this.stackPointer(bytes));
+      return;
+    }
+    const { lo, hi } = this.gpr64(4), sum = this.let(`(${lo}+(${bytes}+${extra}))|0`);
+    this.emit(`${hi}=(${hi}+${carried(sum, `(${bytes}+${extra})`)})|0;${lo}=${sum};`);
   }
 
   override indexAddress(n: number): Expr {
     const { lo, hi } = this.halves(n);
-    return this.plus(lo, hi, 0);
+    return this.plus(lo, hi, 0, this.e.values.sumOf(n));
   }
 
   override indexNumber(n: number): Expr {
@@ -256,7 +320,7 @@ export class LongJitBinder extends JitBinder {
 
   protected override noteHigh(i: number, at: Expr | undefined): void {
     if (this.width(i) !== 64) return;
-    const hi = at !== undefined ? this.get(32, `(${at})+4`) : this.halves(this.number(i)).hi;
+    const hi = at !== undefined ? this.get(32, hostSum(at, 4)) : this.halves(this.number(i)).hi;
     this.emit(`R[${S.ARG_HI + i}]=${hi};`);
   }
 
@@ -268,6 +332,7 @@ export class LongJitBinder extends JitBinder {
     super.takeResult(i);
     if (this.width(i) === 64) {
       this.emit(`${high(this.name(this.number(i), true))}=R[${S.HIGH}];`);
+      this.changed(this.number(i));
     }
   }
 

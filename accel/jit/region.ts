@@ -9,6 +9,9 @@ import { emitDirect } from "./direct.ts";
 import type { Block, Discovery } from "./discover.ts";
 import {
   Emitter,
+  EXIT_COUNT,
+  EXIT_FLAGS,
+  EXIT_REASON,
   LEFT_ATTENTION,
   LEFT_BUDGET,
   LEFT_INDIRECT,
@@ -21,6 +24,8 @@ import { type Graph, type Shape, shape } from "./structure.ts";
 /** What writing a region needs of the engine. */
 export interface RegionContext {
   long: boolean;
+  /** Whether accesses to memory near each other share a check. */
+  grouped: boolean;
   /** Emits the meaning of an instruction; false if it has none but a helper. */
   meaning: (binder: Binder) => boolean;
   /** The place of a record that tells that the processor is at an offset. */
@@ -35,6 +40,8 @@ export interface RegionText {
   entries: number[];
   instructions: number;
   blocks: number;
+  /** The ways out, which the body calls `EX`. */
+  exits: Int32Array<ArrayBuffer>;
 }
 
 /** Places at which a region may be entered, at most. */
@@ -66,7 +73,7 @@ class Writer {
     private readonly starts: readonly number[],
     private readonly context: RegionContext,
   ) {
-    this.e = new Emitter(context.long);
+    this.e = new Emitter(context.long, context.grouped);
   }
 
   write(): RegionText {
@@ -107,6 +114,7 @@ class Writer {
       entries: this.entries,
       instructions,
       blocks: discovery.blocks.size,
+      exits: Int32Array.from(e.exits),
     };
   }
 
@@ -153,27 +161,32 @@ class Writer {
   private frame(body: string): string {
     const { e } = this;
     const used = [...e.used].sort((a, b) => a - b), written = used.filter((n) => e.written.has(n));
-    const high = (f: (n: number) => string, list: number[]) => e.long ? list.map(f) : [];
+    const highs = (f: (n: number) => string, list: number[]) => e.long ? list.map(f) : [];
+    const offset = e.indirect ? `EX[z]===-1?x:EX[z]` : "EX[z]";
+    const high = `(piph+Math.floor(s/4294967296))|0`;
     const rip = e.long
-      ? `{const s=(pip>>>0)+x;R[${S.RIP}]=s|0;R[${
-        S.RIP + 1
-      }]=y!==0?xh:(piph+Math.floor(s/4294967296))|0;}`
-      : `R[${S.RIP}]=(pip+x)|0;`;
+      ? `const s=(pip>>>0)+(${offset});R[${S.RIP}]=s|0;R[${S.RIP + 1}]=${
+        e.indirect ? `y!==0?xh:${high}` : high
+      };`
+      : `R[${S.RIP}]=(pip+(${offset}))|0;`;
     const save = [
       ...written.map((n) => `R[${n * 2}]=r${n};`),
-      ...high((n) => `R[${n * 2 + 1}]=r${n}h;`, written),
+      ...highs((n) => `R[${n * 2 + 1}]=r${n}h;`, written),
       `R[${S.FR}]=fr;R[${S.FC}]=fc;`,
     ].join("");
     const load = [
       ...used.map((n) => `r${n}=R[${n * 2}];`),
-      ...high((n) => `r${n}h=R[${n * 2 + 1}];`, used),
+      ...highs((n) => `r${n}h=R[${n * 2 + 1}];`, used),
       `fr=R[${S.FR}];fc=R[${S.FC}];`,
     ].join("");
     const declare = [
       ...used.map((n) => `r${n}=R[${n * 2}]`),
-      ...high((n) => `r${n}h=R[${n * 2 + 1}]`, used),
-      `fr=R[${S.FR}],fc=R[${S.FC}],fk=0,fd=0,fs=0,x=0,k=0,w=0,b=0`,
-      ...(e.long ? ["xh=0,y=0"] : []),
+      ...highs((n) => `r${n}h=R[${n * 2 + 1}]`, used),
+      `fr=R[${S.FR}],fc=R[${S.FC}],fk=0,fd=0,fs=0,z=0,b=0,o=0`,
+      ...(e.long ? ["q=0"] : []),
+      ...(e.indirect ? ["x=0"] : []),
+      ...(e.indirect && e.long ? ["xh=0,y=0"] : []),
+      ...[...e.locals].map((name) => `${name}=0`),
     ].join(",");
     return [
       `let ${declare};`,
@@ -182,10 +195,10 @@ class Writer {
         : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
       ...[...e.constants].map(([name, value]) => `const ${name}=${value};`),
       body.replaceAll("/*save*/", save).replaceAll("/*load*/", load),
-      `fc=carriesOf(fk,fd,fs,fr,fc);`,
+      `fc=carriesOf(EX[z+${EXIT_FLAGS}]<0?fk:EX[z+${EXIT_FLAGS}],fd,fs,fr,fc);`,
       save,
-      `${rip}WHY[0]=w;`,
-      `return (n+k)|0;`,
+      `${rip}WHY[0]=EX[z+${EXIT_REASON}];`,
+      `return (n+EX[z+${EXIT_COUNT}])|0;`,
     ].join("\n");
   }
 
@@ -200,8 +213,7 @@ class Writer {
     this.node(node);
     for (const child of below.reverse()) {
       e.emit("}");
-      e.pending = undefined;
-      e.count = 0;
+      e.join();
       this.tree(child);
     }
     if (header) e.emit("}");
@@ -247,7 +259,7 @@ class Writer {
   }
 
   private choose(variable: string, cases: [number, number][], from: number): void {
-    const { e } = this, count = e.count;
+    const { e } = this, saved = e.save();
     if (cases.length === 1) {
       this.go(from, cases[0][1]);
       return;
@@ -255,8 +267,7 @@ class Writer {
     e.emit(`switch(${variable}){`);
     cases.forEach(([value, target], i) => {
       e.emit(i === cases.length - 1 ? "default:{" : `case ${value}:{`);
-      e.count = count;
-      e.pending = undefined;
+      e.restore(saved);
       this.go(from, target);
       e.emit("}");
     });
@@ -268,6 +279,7 @@ class Writer {
     let jump: JitBinder["jump"];
     e.vectors.forget();
     e.needs = e.count + this.length(node);
+    e.values.begin();
     for (const { insn, offset } of block.insns) {
       e.at = offset;
       e.next = offset + insn.length;
@@ -280,7 +292,9 @@ class Writer {
         binder.callHelper(marker, { current: CURRENT, end: PLACE_END });
         // Something happened that the run loop must see to before the next instruction.
         e.emit(
-          `if(cpu.attention){n=((R[${PLACE_END}]-${marker})>>3)-1;fk=0;x=${e.next};k=0;w=${LEFT_ATTENTION};break X;}`,
+          `if(cpu.attention){n=((R[${PLACE_END}]-${marker})>>3)-1;${
+            e.leave(e.next, LEFT_ATTENTION)
+          }}`,
         );
       }
       jump = binder.jump;
@@ -303,11 +317,10 @@ class Writer {
         commit?.();
         e.count++;
         e.emit(`if(${condition}){`);
-        const pending = e.pending, count = e.count;
+        const saved = e.save();
         this.goOffset(node, ending.taken);
         e.emit("}");
-        e.pending = pending;
-        e.count = count;
+        e.restore(saved);
         this.goOffset(node, ending.to);
         break;
       }
@@ -324,18 +337,16 @@ class Writer {
   private indirect(node: number, { to, toHigh }: Jump, call: boolean): void {
     const { e } = this;
     const target = e.fresh();
-    e.emit(`const ${target}=(${to}-pip)|0;`);
+    e.assign(target, `(${to}-pip)|0`);
     if (!call) {
-      const pending = e.pending, count = e.count;
+      const saved = e.save();
       for (const offset of this.returns) {
         e.emit(`if(${target}===${offset}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`);
-        e.pending = pending;
-        e.count = count;
+        e.restore(saved);
         this.go(node, this.ids.get(offset)!);
         e.emit("}");
       }
-      e.pending = pending;
-      e.count = count;
+      e.restore(saved);
     }
     if (toHigh !== undefined) {
       // The difference from the page's start is taken as unsigned then: only its low half counts.
@@ -366,11 +377,13 @@ class Writer {
       this.tree(target);
       return;
     }
-    e.flush();
+    e.park();
     if (e.count !== 0) e.emit(`n=(n-${e.count})|0;`);
     e.count = 0;
-    if (inline) this.tree(target);
-    else if (shape.order[target] <= shape.order[from]) e.emit(`continue L${target};`);
+    if (inline) {
+      e.join();
+      this.tree(target);
+    } else if (shape.order[target] <= shape.order[from]) e.emit(`continue L${target};`);
     else e.emit(`break M${target};`);
   }
 }

@@ -10,6 +10,8 @@ export type RegionFunction = (n: number, e: number) => number;
 export interface Region {
   /** Makes the function for a processor, given what its text refers to. */
   readonly make: (...scope: unknown[]) => RegionFunction;
+  /** Its ways out, see `emitter.ts`. */
+  readonly exits: Int32Array<ArrayBuffer>;
   /** Whether it is of 64-bit code. */
   readonly long: boolean;
   /** Host page number of its code, and the span of offsets that it was made from. */
@@ -39,6 +41,8 @@ export class RegionStore {
   /** By region number modulo {@linkcode COUNTED}: how often it was entered, and instructions since it was last judged. */
   readonly uses: Int32Array = new Int32Array(COUNTED);
   readonly work: Int32Array = new Int32Array(COUNTED);
+  /** Likewise: how often it was left for memory that it could not reach. */
+  readonly misses: Int32Array = new Int32Array(COUNTED);
   /** Regions that exist, and the length of their texts. */
   regions = 0;
   bytes = 0;
@@ -49,6 +53,7 @@ export class RegionStore {
   private readonly list: (Region | undefined)[] = [];
   private readonly members: (RegionFunction | undefined)[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
+  private readonly careful = new Set<number>();
   /** By owner of a code page, see {@linkcode CodeCache.owners}. */
   private readonly limits = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
@@ -102,6 +107,19 @@ export class RegionStore {
     const { places } = this.at(id);
     this.remove(id);
     for (const place of places) this.heat.leave(place);
+  }
+
+  /** Whether accesses near each other were found to lie in different pages, in the code of a code page. */
+  isCareful(page: number): boolean {
+    return this.careful.has(this.code.owners[page]);
+  }
+
+  /** Gives up a region which is left at accesses that share a check too often: it is to be made again without that. */
+  beCareful(id: number): void {
+    const { page, instructions } = this.at(id);
+    this.careful.add(this.code.owners[page]);
+    this.remove(id);
+    this.raise(page, instructions);
   }
 
   /** How often regions of a host page were given up. */
@@ -169,6 +187,8 @@ export class RegionStore {
     this.heat.clear();
     this.byPage.clear();
     this.limits.clear();
+    this.careful.clear();
+    this.misses.fill(0);
     this.invalidations.clear();
     this.uses.fill(0);
     this.work.fill(0);

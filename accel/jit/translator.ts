@@ -38,7 +38,7 @@ import {
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
-import { carriesOf, REASONS } from "./emitter.ts";
+import { carriesOf, LEFT_MEMORY, REASONS } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
@@ -148,7 +148,7 @@ export class Translator extends Interpreter {
 
   protected override enterRegion(p: number): number {
     const { R, exits, why, functions } = this, C = this.code.records;
-    const { entryOf, shadows, work, uses } = this.store, long = R[S.LONG] !== 0;
+    const { entryOf, shadows, work, uses, misses } = this.store, long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
@@ -162,9 +162,12 @@ export class Translator extends Interpreter {
       const id = (entry >> 6) & (COUNTED - 1);
       work[id] += n - left;
       this.executed += n - left;
+      if (why[0] === LEFT_MEMORY) misses[id]++;
       if ((++uses[id] & (TRIAL - 1)) === 0) {
-        if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6);
-        work[id] = 0;
+        if (misses[id] > TRIAL >> 3 && !this.store.isCareful(this.store.at(entry >> 6).page)) {
+          this.store.beCareful(entry >> 6);
+        } else if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6);
+        work[id] = misses[id] = 0;
       }
       const last = R[RING_AT] & (RING_SIZE - 1);
       this.untold[last] = n - left - 1;
@@ -239,8 +242,9 @@ export class Translator extends Interpreter {
 
   /** Makes this processor's function of a region. */
   private bind(id: number): RegionFunction {
-    const { make, long } = this.store.at(id);
-    return this.functions[id] = make(...Object.values(long ? this.longScope : this.scope));
+    const { make, long, exits } = this.store.at(id);
+    const scope = Object.values(long ? this.longScope : this.scope);
+    return this.functions[id] = make(...scope, exits);
   }
 
   // What is hot.
@@ -354,6 +358,7 @@ export class Translator extends Interpreter {
     let full = false;
     const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
       long,
+      grouped: !store.isCareful(page),
       meaning: emitMeaning,
       marker: (offset, next) => {
         const at = code.allocate(1);
@@ -368,6 +373,7 @@ export class Translator extends Interpreter {
     });
     const make = new Function(
       ...Object.keys(this.scope),
+      "EX",
       `"use strict";return (function region_${host.toString(16)}_${
         start.toString(16)
       }(n,e){${text.body}})`,
@@ -395,6 +401,7 @@ export class Translator extends Interpreter {
     const id = store.add(
       {
         make,
+        exits: text.exits,
         long,
         host,
         page,

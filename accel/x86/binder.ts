@@ -151,6 +151,11 @@ export abstract class Binder {
     return name;
   }
 
+  /** Emits a variable, by a fresh name. */
+  variable(name: string, value: Expr): void {
+    this.emit(`let ${name}=${value};`);
+  }
+
   operand(i: number): Operand {
     return this.variant.form.operands[i];
   }
@@ -273,6 +278,31 @@ export abstract class Binder {
   flagsShift(r: Expr, width: Width, cf: Expr, cfXorOf: Expr): void {
     this.emit(`${this.FR}=${this.signed(r, width)};`);
     this.emit(`${this.FC}=(${cf})<<31|(${cfXorOf})<<30;`);
+  }
+
+  /** Flags of `r = d << n` of 32 bits, `n` not 0. */
+  flagsShiftLeft(d: Expr, n: Expr, r: Expr): void {
+    this.flagsWhole(r, `(${d}>>>(32-${n}))<<31|((${r}>>>1)&1073741824)`);
+  }
+
+  /** Flags of `r = d >>> n`, `n` not 0. */
+  flagsShiftRight(d: Expr, n: Expr, r: Expr, width: Width): void {
+    const cf = this.let(`(${d}>>>(${n}-1))&1`);
+    const signed = width === 32 ? `(${r}|0)` : r;
+    this.flagsShift(signed, width, cf, `${cf}^((${r}^(${r}<<1))>>>${width - 1})&1`);
+  }
+
+  /** Flags of `r = d >> n` with `d` sign-extended, `n` not 0. */
+  flagsShiftArithmetic(d: Expr, n: Expr, r: Expr, width: Width): void {
+    const cf = this.let(`(${d}>>(${n}-1))&1`);
+    this.flagsShift(r, width, cf, cf);
+  }
+
+  /** Flags of the low half `r` of the product of signed `x` and `y`: CF and OF tell whether that is not all of it. */
+  flagsProduct(x: Expr, y: Expr, r: Expr, width: Width): void {
+    // A product that fits is exact as a double, and one that does not differs from its cut form.
+    const fits = width === 32 ? r : this.signed(r, width);
+    this.flagsShift(r, width, `(${x}*${y}!==${fits})?1:0`, "0");
   }
 
   /** CF as 0 or 1. */

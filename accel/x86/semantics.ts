@@ -133,10 +133,7 @@ const shl: Semantic = (b) => {
   if (w === 32) {
     const r = b.let(`${d}<<${n}`);
     b.write(0, r);
-    b.unlessZero(
-      n,
-      () => b.flagsWhole(r, `(${d}>>>(32-${n}))<<31|((${r}>>>1)&1073741824)`),
-    );
+    b.unlessZero(n, () => b.flagsShiftLeft(d, n, r));
     return;
   }
   const r = b.let(`${d}<<${n}`);
@@ -148,10 +145,7 @@ const shr: Semantic = (b) => {
   const w = b.width(0), d = b.read(0), n = countOf(b);
   const r = b.let(`${d}>>>${n}`);
   b.write(0, r);
-  b.unlessZero(n, () => {
-    const cf = b.let(`(${d}>>>(${n}-1))&1`);
-    b.flagsShift(w === 32 ? `(${r}|0)` : r, w, cf, `${cf}^((${r}^(${r}<<1))>>>${w - 1})&1`);
-  });
+  b.unlessZero(n, () => b.flagsShiftRight(d, n, r, w));
 };
 
 const sar: Semantic = (b) => {
@@ -159,10 +153,7 @@ const sar: Semantic = (b) => {
   const s = b.let(b.signed(d, w));
   const r = b.let(`${s}>>${n}`);
   b.write(0, r);
-  b.unlessZero(n, () => {
-    const cf = b.let(`(${s}>>(${n}-1))&1`);
-    b.flagsShift(r, w, cf, cf);
-  });
+  b.unlessZero(n, () => b.flagsShiftArithmetic(s, n, r, w));
 };
 
 /** Rotates change only CF and OF. */
@@ -247,9 +238,7 @@ const imul = (a: number, c: number): Semantic => (b) => {
   );
   const r = b.let(`Math.imul(${x},${y})`);
   b.write(0, r);
-  // A product that fits is exact as a double, and one that does not differs from its cut form.
-  const fits = w === 32 ? r : b.signed(r, w);
-  flagsMultiply(b, r, w, `(${x}*${y}!==${fits})`);
+  b.flagsProduct(x, y, r, w);
 };
 
 const mul: Semantic = (b) => {

@@ -167,7 +167,10 @@ const rotateThroughCarry = (toLeft: boolean): Semantic => (b) => {
   const d = b.read64(0), n = countOf(b);
   const cf = b.let(b.carry);
   const lo = b.fresh(), hi = b.fresh(), c = b.fresh();
-  b.emit(`let ${lo}=${d.lo},${hi}=${d.hi},${c}=${cf};for(let i=0;i<${n};i++){`);
+  b.variable(lo, d.lo);
+  b.variable(hi, d.hi);
+  b.variable(c, cf);
+  b.emit(`for(let i=0;i<${n};i++){`);
   b.emit(
     toLeft
       ? `const out=${hi}>>>31;${hi}=${hi}<<1|${lo}>>>31;${lo}=${lo}<<1|${c};${c}=out;}`
