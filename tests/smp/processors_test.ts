@@ -1,6 +1,12 @@
 /** Several processors on a whole board: start-up by messages, shared memory, interrupts, repeatability. */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { Machine, MachineEndedError, type MachineOptions, OptionError } from "../../mod.ts";
+import {
+  type Engine,
+  Machine,
+  MachineEndedError,
+  type MachineOptions,
+  OptionError,
+} from "../../mod.ts";
 import { measureEventLoop } from "../../core/machine/event_loop_testing.ts";
 import { abs16, assemble, type Code, dword, label, rel8, word } from "../boots/assemble.ts";
 
@@ -72,8 +78,9 @@ function program(count: number): Uint8Array {
   ]);
 }
 
-function options(processors: number): MachineOptions {
+function options(processors: number, accel: Engine = "interp"): MachineOptions {
   return {
+    accel,
     kernel: program(processors),
     flat: { address: TRAMPOLINE, mode: "protected", eip: ENTRY },
     memory: "2M",
@@ -104,7 +111,7 @@ for (const count of [1, 2, 4, 16]) {
   });
 }
 
-Deno.test("Several processors reach the same state in slices of any length, and from a snapshot", async () => {
+Deno.test("Several processors reach the same state in slices of any length, from a snapshot, on any engine", async () => {
   await using first = await Machine.create(options(4));
   await first.run({ instructions: 5_432 });
   const snapshot = structuredClone(first.snapshot());
@@ -112,7 +119,7 @@ Deno.test("Several processors reach the same state in slices of any length, and 
   await first.run({ instructions: 8_000 });
   const { instructions } = first, end = first.stateHash();
 
-  await using pieces = await Machine.create(options(4));
+  await using pieces = await Machine.create(options(4, "jit"));
   for (let size = 1; pieces.instructions < 5_432; size = (size * 7 + 3) % 997) {
     await pieces.run({ instructions: Math.min(size, 5_432 - pieces.instructions) });
   }
@@ -121,7 +128,7 @@ Deno.test("Several processors reach the same state in slices of any length, and 
   await pieces.run({ instructions: 7_999 });
   assertEquals([pieces.instructions, pieces.stateHash()], [instructions, end]);
 
-  await using restored = await Machine.create(options(4));
+  await using restored = await Machine.create(options(4, "jit"));
   restored.restore(snapshot);
   assertEquals(restored.stateHash(), middle);
   await restored.run({ instructions: 8_000 });
