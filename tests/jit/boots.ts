@@ -4,15 +4,15 @@
  *
  *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--regions FILE]
  *
- * --guest    i386, amd64, smp4, amd64-smp4 (Linux), kernels (all of bench/microbench), or one such as alu.32;
- *            default all but amd64-smp4
+ * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), grub, ovmf, memtest86, kernels (all of bench/microbench),
+ *            or one such as alu.32; default i386,amd64,smp4,kernels
  * --to       the end, 1000 by default; kernels run to their own unless it is given
  * --every    how often everything is compared, 10 by default; the processors are ten times as often
  * --eager    translates at first sight, which is slow
  * --regions  writes the texts of all regions to a file
  */
 import { disassemble } from "../../core/debug/disassemble.ts";
-import { kernel, kernelNames, LINUX_NAMES, linuxBoot, type LinuxName } from "./guests.ts";
+import { kernel, kernelNames, LINUX_NAMES, linuxBoot, type LinuxName, OTHERS } from "./guests.ts";
 import type { MakeOptions } from "./guests.ts";
 import { Lockstep, type Parting } from "./lockstep.ts";
 
@@ -118,11 +118,14 @@ async function guests(name: string): Promise<[string, MakeOptions, number][]> {
   if ((LINUX_NAMES as string[]).includes(name)) {
     return [[name, await linuxBoot(name as LinuxName), 1000 * MILLION]];
   }
+  if (Object.hasOwn(OTHERS, name)) return [[name, await OTHERS[name](), 1000 * MILLION]];
   const kernels = kernelNames();
   const wanted = name === "kernels" ? kernels : kernels.filter((one) => one === name);
   if (wanted.length === 0) {
     throw new Error(
-      `no guest ${name}: there are ${[...LINUX_NAMES, "kernels", ...kernels].join(", ")}`,
+      `no guest ${name}: there are ${
+        [...LINUX_NAMES, ...Object.keys(OTHERS), "kernels", ...kernels].join(", ")
+      }`,
     );
   }
   return Promise.all(

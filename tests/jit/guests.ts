@@ -1,7 +1,15 @@
 /** The guests on which the engines are compared. */
 import { fromFileUrl, join } from "@std/path";
-import type { LinuxFlavour } from "../../scripts/guests/guests.ts";
+import { MemoryDevice } from "../../core/block/memory_device.ts";
+import {
+  grubRescueCd,
+  type LinuxFlavour,
+  memtest86,
+  ovmf,
+  seabios,
+} from "../../scripts/guests/guests.ts";
 import { linuxGuest } from "../../scripts/guests/initramfs.ts";
+import { efiDisk, efiProgram } from "../boots/efi.ts";
 import type { BoardOptions } from "./half.ts";
 
 const MIB = 2 ** 20;
@@ -15,6 +23,7 @@ const LINUX = {
   amd64: { arch: "amd64", flavour: "amd64", processors: 1 },
   smp4: { arch: "i386", flavour: "686", processors: 4 },
   "amd64-smp4": { arch: "amd64", flavour: "amd64", processors: 4 },
+  pae: { arch: "i386", flavour: "686-pae", processors: 1 },
 } as const satisfies Record<
   string,
   { arch: "i386" | "amd64"; flavour: LinuxFlavour; processors: number }
@@ -40,6 +49,44 @@ export async function linuxBoot(name: LinuxName): Promise<MakeOptions> {
     },
   });
 }
+
+const image = async (file: string) => ({ file, bytes: await Deno.readFile(file) });
+
+/** Guests other than Linux, by name: much of their code is 16-bit, changes, or comes from drives. */
+export const OTHERS: Readonly<Record<string, () => Promise<MakeOptions>>> = {
+  /** SeaBIOS starts GRUB from a CD, whose menu goes to and fro between real and protected mode. */
+  grub: async () => {
+    const { bios256k, vgaBios } = await seabios();
+    const [firmware, rom, cd] = await Promise.all(
+      [bios256k, vgaBios, await grubRescueCd()].map(image),
+    );
+    return () => ({
+      memory: 32 * MIB,
+      firmware,
+      optionRoms: [rom],
+      bootOrder: "d",
+      drives: [{ media: "cdrom", block: new MemoryDevice(cd.bytes, { readOnly: true }) }],
+    });
+  },
+  /** UEFI firmware in 64-bit code, with a drive that has a program. */
+  ovmf: async () => {
+    const { code, vars } = await ovmf();
+    const flash = await Promise.all([code, vars].map((file) => Deno.readFile(file)));
+    return () => ({
+      memory: 64 * MIB,
+      flash: flash.map((bytes) => ({ block: new MemoryDevice(bytes.slice()) })),
+      drives: [{ media: "disk", block: new MemoryDevice(efiDisk(efiProgram("program"))) }],
+    });
+  },
+  memtest86: async () => {
+    const kernel = await image((await memtest86()).kernel);
+    return () => ({
+      memory: 16 * MIB,
+      processors: 2,
+      kernel: { kernel, commandLine: "console=ttyS0" },
+    });
+  },
+};
 
 const KERNELS = fromFileUrl(new URL("../../bench/microbench/out10", import.meta.url));
 
