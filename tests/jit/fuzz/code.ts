@@ -95,6 +95,21 @@ export function copied(c: Context): void {
     }
   });
   resumed(c, () => a.call(copy));
+  if (!rng.chance(30)) return;
+  // And in a page that comes and goes.
+  const page = c.at(
+    L.SHIFTING + 0x1000 * rng.below(L.SHIFTING_PAGES - 1) + rng.pick([0, 0x100, 0xff8]),
+  );
+  resumed(c, () => {
+    sometimes(c, () => {
+      a.setLabel(ESI, body);
+      a.set(EDI, page);
+      a.set(ECX, end.at! - body.at!);
+      a.put(0xf3, 0xa4);
+    });
+    a.set(EAX, page);
+    a.op([0xff], 2, EAX);
+  });
 }
 
 /** Emits `body` so that after a fault in it the program goes on behind it. */

@@ -116,6 +116,11 @@ export class Engines {
     for (const engine of this.list) engine.start(image);
   }
 
+  /** The host, or a chip, writes a byte of memory. */
+  write(address: number, byte: number): void {
+    for (const { board } of this.list) board.memory.writeBlock(address, new Uint8Array([byte]));
+  }
+
   /** Whether the guest has come to an end. */
   get over(): boolean {
     return this.list[0].over;

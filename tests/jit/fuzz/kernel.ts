@@ -7,9 +7,6 @@ import type { Setup } from "./layout.ts";
 const WITH_ERROR = [8, 10, 11, 12, 13, 14, 17];
 /** Vectors of the timer and of the system call. */
 export const TIMER = 0x40, SYSTEM_CALL = 0x80;
-/** What INT 80h does by the number in its cell. */
-export const SERVICES = 8;
-
 /** Guest memory at the start: pieces by physical address. */
 export type Image = { address: number; bytes: Uint8Array }[];
 
@@ -187,7 +184,11 @@ class KernelCode {
       a.set(ECX, 0xc0000080);
       a.put(0x0f, 0x32, 0x0d, 1, 1, 0, 0, 0x0f, 0x30); // rdmsr; or eax, 101h; wrmsr
     }
-    a.set(EAX, 0x33 | (setup.writeProtect ? 1 << 16 : 0) | (setup.paging === "none" ? 0 : 1 << 31));
+    a.set(
+      EAX,
+      0x33 | (setup.alignment ? 1 << 18 : 0) | (setup.writeProtect ? 1 << 16 : 0) |
+        (setup.paging === "none" ? 0 : 1 << 31),
+    );
     a.put(0x0f, 0x22, 0xc0); // mov cr0, eax
     if (long) {
       // To 64-bit code below, then to where it is linked.
@@ -292,11 +293,16 @@ class KernelCode {
       a.put(0x83, 0xfb, vector);
       a.branch(4, to, true);
     };
+    const unavailable: Label = {};
     compare(14, fault);
+    compare(7, unavailable);
     compare(1, debug);
     compare(3, out);
     compare(4, out);
     a.jump(skip);
+    a.bind(unavailable);
+    a.put(0x0f, 0x06); // clts
+    a.jump(out);
     a.bind(debug);
     // RF passes a breakpoint; single steps end when as many as wanted were counted.
     a.op([0x81], 1, { base: 4, disp: frame + 2 * word }, { immediate: [0, 0, 1, 0] });
@@ -337,7 +343,7 @@ class KernelCode {
     this.triage(frame, 4, skip, out);
     a.bind(skip);
     a.op([0xff], 0, { disp: L.FAULTS });
-    a.op([0x81], 4, { base: 4, disp: frame + 8 }, { immediate: le(~0x500) });
+    a.op([0x81], 4, { base: 4, disp: frame + 8 }, { immediate: le(~0x40500) });
     set(0, data);
     set(4, data);
     a.op([0x8b], EAX, { disp: L.RESUME_IP });
@@ -372,7 +378,7 @@ class KernelCode {
     this.triage(frame, 8, skip, out);
     a.bind(skip);
     a.op([0xff], 0, { disp: this.at(L.FAULTS) });
-    a.op([0x81], 4, { base: 4, disp: frame + 16 }, { immediate: le(~0x500) });
+    a.op([0x81], 4, { base: 4, disp: frame + 16 }, { immediate: le(~0x40500) });
     for (const [cell, offset] of [[L.RESUME_IP, 0], [L.RESUME_SP, 24]]) {
       a.op([0x8b], EAX, { disp: this.at(cell) }, { size: 64 });
       a.op([0x89], EAX, { base: 4, disp: frame + offset }, { size: 64 });
@@ -391,6 +397,12 @@ class KernelCode {
     this.save();
     a.op([0xff], 0, { disp: this.at(L.TICKS) });
     a.store(L.APIC + 0xb0, 0);
+    const none: Label = {};
+    a.op([0x8b], EAX, { disp: this.at(L.PATCHED) }, { size: this.setup.bits });
+    a.op([0x85], EAX, EAX, { size: this.setup.bits });
+    a.branch(4, none);
+    a.op([0xfe], 0, { base: EAX, disp: 0 }, { size: 8, kind: "other" });
+    a.bind(none);
     this.restore();
     this.iret();
   }
@@ -423,6 +435,14 @@ class KernelCode {
       a.op([0x8b], EAX, { disp: this.at(L.WATCH_MODE) });
       a.put(0x0f, 0x23, 0xf8); // mov dr7, eax
     });
+    const toggle = (register: number, bit: number) => {
+      a.put(0x0f, 0x20, 0xc0 | (register << 3)); // mov eax, cr
+      a.op([0x81], 6, EAX, { immediate: le(bit) });
+      a.put(0x0f, 0x22, 0xc0 | (register << 3)); // mov cr, eax
+    };
+    service(8, () => toggle(0, 1 << 3)); // TS
+    service(9, () => toggle(0, 1 << 16)); // WP
+    service(10, () => toggle(4, 1 << 7)); // PGE
     if (setup.paging !== "none") {
       // Takes away presence, writing, the user's access.
       for (const [number, bit] of [[1, 1], [2, 2], [3, 4]]) {

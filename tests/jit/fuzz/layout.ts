@@ -9,8 +9,9 @@ export interface Setup {
   high: boolean;
   /** Nanoseconds between two timer interrupts; 0 for none. */
   timer: number;
-  /** CR0.WP. */
+  /** CR0.WP and CR0.AM. */
   writeProtect: boolean;
+  alignment: boolean;
 }
 
 /** All memory there is, from 0 on. */
@@ -33,6 +34,8 @@ export const RESUME_IP = CELLS, RESUME_SP = CELLS + 8, FAULTS = CELLS + 16, TICK
 export const SERVICE = CELLS + 32, ARGUMENT = CELLS + 40, STEPS = CELLS + 48, ROUNDS = CELLS + 56;
 /** What a breakpoint is to be at, and DR7; a stack pointer. Scratch of the handlers, loop counters, pointers, faults by vector. */
 export const WATCHED = CELLS + 72, WATCH_MODE = CELLS + 80, SAVED_SP = CELLS + 88;
+/** Address of a byte that the timer's handler increments, or 0. */
+export const PATCHED = CELLS + 96;
 export const SPARE = CELLS + 64, COUNTERS = CELLS + 0x100, POINTERS = CELLS + 0x400;
 export const VECTORS = CELLS + 0x800;
 

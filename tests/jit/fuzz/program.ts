@@ -1,6 +1,7 @@
 /** A fuzzed program: made from a seed, of pieces that can be left out. */
 import { Assembler, bytesOf, type Label } from "./assembler.ts";
 import { Context, NOT_ZERO } from "./context.ts";
+import { DOUBLES, FLOATS, numbers } from "./floating.ts";
 import { type Image, kernelImage } from "./kernel.ts";
 import * as L from "./layout.ts";
 import type { Setup } from "./layout.ts";
@@ -13,6 +14,8 @@ export interface Program {
   readonly setup: Setup;
   /** Memory at the start, in pieces. */
   readonly image: Image;
+  /** Physical addresses of bytes of constants in the code. */
+  readonly constants: readonly number[];
   /** Numbers of the pieces that it was built of. */
   readonly pieces: readonly Node[];
 }
@@ -26,6 +29,7 @@ function chooseSetup(rng: Prng): Setup {
     high: bits === 64 && rng.chance(50),
     timer: rng.chance(60) ? rng.pick([3001, 9973, 40009, 200003]) : 0,
     writeProtect: rng.chance(50),
+    alignment: rng.chance(40),
   };
 }
 
@@ -67,10 +71,13 @@ export function makeProgram(seed: number, without: ReadonlySet<number> = new Set
   const bytes = a.finish();
   if (bytes.length > L.CODE_END - L.CODE) throw new RangeError("the program does not fit");
   const data = new Prng(seed ^ 0x5ca1ab1e);
+  const { doubles, floats } = numbers(() => data.next() / 2 ** 32);
   const image = [
     ...kernelImage(setup, entry, c.twins),
     { address: L.CODE, bytes },
     { address: L.DATA, bytes: data.bytes(0x3000) },
+    { address: L.DATA + DOUBLES, bytes: new Uint8Array(doubles.buffer as ArrayBuffer) },
+    { address: L.DATA + FLOATS, bytes: new Uint8Array(floats.buffer as ArrayBuffer) },
     { address: L.SHIFTING, bytes: data.bytes(0x400) },
     { address: L.CELLS, bytes: new Uint8Array(bytesOf(0, 4)) },
   ];
@@ -83,5 +90,6 @@ export function makeProgram(seed: number, without: ReadonlySet<number> = new Set
   };
   bodies.forEach(({ nodes }) => list(nodes));
   list(main);
-  return { seed, setup, image, pieces };
+  const constants = c.immediates.map(({ label }) => (label.at! - 1) & 0x7fffffff);
+  return { seed, setup, image, constants, pieces };
 }

@@ -19,6 +19,8 @@ export interface Trial {
   image: Image;
   counts: readonly number[];
   names: readonly string[];
+  /** Bytes that the host writes when a count is reached, by count: address and value. */
+  writes?: ReadonlyMap<number, readonly [number, number]>;
 }
 
 /** What a seed stands for, without some of its pieces. */
@@ -26,7 +28,12 @@ export function trialOf(seed: number, without?: ReadonlySet<number>): Trial {
   // Translation at first sight takes most of the time, and makes a region wherever a stop happens to be.
   const eager = seed % 4 === 0, names = eager ? ["eager", "hot"] : ["hot"];
   const counts = stops(seed, eager ? 12_000 : 6_000);
-  return { image: makeProgram(seed, without).image, counts, names };
+  const { image, constants } = makeProgram(seed, without), rng = new Prng(seed ^ 0xd3a);
+  const writes = new Map<number, readonly [number, number]>();
+  for (const count of constants.length > 0 && rng.chance(40) ? counts : []) {
+    if (rng.chance(5)) writes.set(count, [rng.pick(constants), rng.next() & 0xff]);
+  }
+  return { image, counts, names, writes };
 }
 
 /** Instructions of one program. */
@@ -47,13 +54,18 @@ export function stops(seed: number, far: number, length = LENGTH): number[] {
 const MEMORY_STOPS = 8;
 
 /** Runs a program from its start; undefined if the engines stay alike. */
-export function runTrial(engines: Engines, { image, counts, names }: Trial): Failure | undefined {
+export function runTrial(
+  engines: Engines,
+  { image, counts, names, writes }: Trial,
+): Failure | undefined {
   engines.start(image, names);
   let alike = 0;
   for (const [i, count] of counts.entries()) {
     const differences = engines.advance(count, i % MEMORY_STOPS === 0 || i === counts.length - 1);
     if (differences !== "") return { alike, apart: count, differences };
     alike = count;
+    const write = writes?.get(count);
+    if (write !== undefined) engines.write(...write);
     if (engines.over || engines.count < count) break;
   }
   const differences = engines.compareAll();

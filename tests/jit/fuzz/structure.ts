@@ -1,10 +1,12 @@
 /** The pieces that a fuzzed program is built of: a tree of control structures with straight code in them. */
 import { bytesOf, EAX, EBP, EBX, ECX, EDI, ESI, type Label } from "./assembler.ts";
 import { type Context, NOT_SIGN, NOT_ZERO, ZERO } from "./context.ts";
-import { copied, resumed, selfModifying, sometimes, twin } from "./code.ts";
+import { copied, resumed, selfModifying, twin } from "./code.ts";
 import { condition, consumer, instruction } from "./integer.ts";
 import * as L from "./layout.ts";
 import { otherCode, otherData, watched } from "./modes.ts";
+import { floating } from "./floating.ts";
+import { interrupts, otherStack, ports, service, stepped, timing } from "./system.ts";
 import { vectorInstruction } from "./vector.ts";
 import { Prng } from "../../vectors/prng.ts";
 
@@ -275,16 +277,6 @@ const strings: Kind = (c) => {
   if (rng.chance(50)) consumer(c);
 };
 
-/** Asks the kernel to take rights from a page, to change page tables and so on. */
-const service: Kind = (c) => {
-  const { a, rng } = c;
-  sometimes(c, () => {
-    a.store(c.at(L.SERVICE), rng.range(1, 7));
-    a.store(c.at(L.ARGUMENT), rng.below(L.SHIFTING_PAGES));
-    a.put(0xcd, 0x80);
-  });
-};
-
 /** Moves a pointer on, within the data. */
 const pointer: Kind = (c) => {
   const { a, rng } = c, cell = { disp: c.at(L.POINTERS + 8 * rng.below(8)) }, size = c.word;
@@ -297,49 +289,6 @@ const pointer: Kind = (c) => {
     immediate: bytesOf(c.at(L.DATA) | (rng.chance(50) ? 0xfffc : 0xffff), 4),
   });
   a.op([0x81], 1, cell, { size, immediate: bytesOf(c.at(L.DATA), 4) });
-};
-
-/** Ports that answer and do no harm. */
-const ports: Kind = (c) => {
-  const { a, rng } = c;
-  const port = rng.pick([0x80, 0x61, 0x84, 0x71, 0x40, 0x3f8 - 0x100 & 0xff, 0x20, 0x21]);
-  const read = rng.chance(60) || port !== 0x80;
-  if (rng.chance(50)) {
-    a.put(0xba, port, 0, 0, 0);
-    a.put((read ? 0xec : 0xee) + (port === 0x80 && rng.chance(50) ? 1 : 0));
-  } else a.put(read ? 0xe4 : 0xe6, port);
-};
-
-/** Single steps over what follows, or a breakpoint on it. */
-const stepped: Kind = (c, _, child) => {
-  const { a, rng } = c;
-  sometimes(c, () => {
-    a.store(c.at(L.STEPS), rng.below(12));
-    a.put(0x9c);
-    a.op([0x81], 1, { base: 4, disp: 0 }, { immediate: [0, 1, 0, 0] });
-    a.put(0x9d);
-  });
-  child(0);
-};
-
-/** Waits for the timer, or reads the time. */
-const timing: Kind = (c) => {
-  const { a, rng } = c;
-  if (c.setup.timer > 0 && c.setup.ring === 0 && rng.chance(40)) {
-    return sometimes(c, () => a.put(0xf4));
-  }
-  if (c.setup.timer > 0 && rng.chance(40)) {
-    return sometimes(c, () => {
-      const r = c.target(), top: Label = {};
-      a.op([0x8b], r, { disp: c.at(L.TICKS) });
-      a.bind(top);
-      if (rng.chance(50)) a.put(0xf3, 0x90);
-      a.op([0x3b], r, { disp: c.at(L.TICKS) });
-      a.branch(ZERO, top);
-    });
-  }
-  if (rng.chance(50)) a.put(0x0f, 0x31); // rdtsc
-  else if (c.can(EBX, ECX)) a.put(0x31, 0xc0, 0x0f, 0xa2); // xor eax, eax; cpuid
 };
 
 /** Skips to near the end of a page, so that what follows lies across it. */
@@ -364,6 +313,8 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   pointer: { weight: 6, branches: () => 0, emit: pointer },
   ports: { weight: 2, branches: () => 0, emit: ports },
   timing: { weight: 2, branches: () => 0, emit: timing },
+  interrupts: { weight: 3, branches: () => 0, emit: interrupts },
+  floating: { weight: 8, branches: () => 0, emit: floating },
   copied: { weight: 2, branches: () => 0, emit: copied },
   twin: { weight: 2, branches: () => 0, emit: twin },
   otherCode: { weight: 4, branches: () => 0, emit: otherCode },
@@ -377,7 +328,12 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   irreducible: { weight: 3, branches: () => 2, emit: irreducible },
   table: { weight: 4, branches: (rng) => rng.range(2, 4), emit: table },
   frame: { weight: 4, branches: () => 1, emit: frame },
-  stepped: { weight: 1, branches: () => 1, emit: stepped },
+  stepped: { weight: 1, branches: () => 1, emit: (c, _, child) => stepped(c, () => child(0)) },
+  otherStack: {
+    weight: 2,
+    branches: () => 1,
+    emit: (c, _, child) => otherStack(c, () => child(0)),
+  },
 };
 
 /** Grows a tree of about so many pieces. */
