@@ -87,9 +87,9 @@ export function narrow(engines: Engines, trial: Trial, failure: Failure): Failur
 }
 
 /** What the reference executed around a count of instructions. */
-export function listing(engines: Engines, { image }: Trial, count: number): string {
-  engines.start(image, []);
-  engines.advance(count);
+export function listing(engines: Engines, trial: Trial, count: number): string {
+  const counts = [...trial.counts.filter((earlier) => earlier < count), count];
+  runTrial(engines, { ...trial, counts, names: [] });
   return engines.reference.recent(24).map(({ linear, bytes, bits, ip }) =>
     `  ${(linear >>> 0).toString(16).padStart(8, "0")}  ${
       [...bytes].map((b) => b.toString(16).padStart(2, "0")).join(" ").padEnd(30)
