@@ -2,13 +2,16 @@
  * Runs guests on the interpreter and on the translator, and compares everything that a guest could notice. Where
  * they part it says after which instruction, and what differed. As a program:
  *
- *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--regions FILE]
+ *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--pieces N]
+ *         [--memory MIB] [--regions FILE]
  *
  * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), grub, ovmf, memtest86, kernels (all of bench/microbench),
  *            or one such as alu.32; default i386,amd64,smp4,kernels
  * --to       the end, 1000 by default; kernels run to their own unless it is given
  * --every    how often everything is compared, 10 by default; the processors are ten times as often
  * --eager    translates at first sight, which is slow
+ * --memory   RAM in MiB, if it is not to be the guest's own
+ * --pieces   has the translator run at most so many instructions at once, and any number up to that
  * --regions  writes the texts of all regions to a file
  */
 import { disassemble } from "../../core/debug/disassemble.ts";
@@ -40,6 +43,8 @@ export interface CompareOptions {
   /** Instructions between two comparisons of everything. Default 10 million. */
   every?: number;
   eager?: boolean;
+  /** Most instructions that the translator runs at once. */
+  pieces?: number;
   trace?: (text: string) => void;
   /** Told of each hash. */
   onHash?: (instructions: number, hash: string) => void;
@@ -48,9 +53,10 @@ export interface CompareOptions {
 /** Runs a guest on both engines, side by side. */
 export async function compareEngines(
   options: MakeOptions,
-  { to, every = 10 * MILLION, eager = false, trace, onHash }: CompareOptions,
+  { to, every = 10 * MILLION, eager = false, pieces, trace, onHash }: CompareOptions,
 ): Promise<Agreement> {
   const lockstep = await Lockstep.create(options, { jit: { eager, trace } });
+  lockstep.b.pieces = pieces;
   const hashes: Agreement["hashes"] = [];
   const take = () => {
     const { instructions } = lockstep, [hash, other] = [lockstep.a.hash, lockstep.b.hash];
@@ -138,7 +144,7 @@ async function guests(name: string): Promise<[string, MakeOptions, number][]> {
 }
 
 async function main(): Promise<number> {
-  const KNOWN = ["--guest", "--to", "--every", "--regions"];
+  const KNOWN = ["--guest", "--to", "--every", "--memory", "--pieces", "--regions"];
   for (let i = 0; i < Deno.args.length; i++) {
     if (KNOWN.includes(Deno.args[i])) i++;
     else if (Deno.args[i] !== "--eager") {
@@ -157,10 +163,15 @@ async function main(): Promise<number> {
   for (const name of names) {
     for (const [guest, options, end] of await guests(name)) {
       const began = performance.now();
-      const agreement = await compareEngines(options, {
+      const memory = option("memory");
+      const sized: MakeOptions = memory === undefined
+        ? options
+        : () => ({ ...options(), memory: Number(memory) * 2 ** 20 });
+      const agreement = await compareEngines(sized, {
         to: to ?? end,
         every,
         eager: Deno.args.includes("--eager"),
+        pieces: option("pieces") === undefined ? undefined : Number(option("pieces")),
         trace,
         onHash: (instructions, hash) => console.log(`${guest}: ${instructions} ${hash}`),
       });

@@ -10,7 +10,11 @@ const MILLION = 1_000_000;
 
 for (const name of ["i386", "amd64", "smp4"] satisfies LinuxName[]) {
   guestTest(`Linux (${name}) reaches the same states under the translator`, async () => {
-    const agreement = await compareEngines(await linuxBoot(name), { to: 100 * MILLION });
+    const agreement = await compareEngines(await linuxBoot(name), {
+      to: 100 * MILLION,
+      // In pieces of any length, so that regions end anywhere.
+      pieces: name === "smp4" ? 3000 : undefined,
+    });
     assertEquals(describeParting(agreement), "");
     assertEquals(agreement.hashes.map(({ instructions }) => instructions / MILLION), [1, 10, 100]);
     assert(agreement.entered > 1000);

@@ -22,6 +22,9 @@ export interface ChipStates {
 export class Half {
   /** Whether the guest switched itself off. */
   ended = false;
+  /** Most instructions that are run at once, if given: lengths from 1 to this come in an odd order. */
+  pieces: number | undefined;
+  private odd = 1;
 
   private constructor(readonly board: PcBoard, readonly processors: readonly Interpreter[]) {
     const { cpu, clock } = board;
@@ -72,13 +75,20 @@ export class Half {
     while (cpu.instructions < count && !this.ended) {
       clock.fireDue();
       const before = cpu.instructions;
-      cpu.run(Math.min(count - before, clock.instructionsUntil(clock.next)));
+      cpu.run(Math.min(count - before, clock.instructionsUntil(clock.next), this.piece()));
       if (cpu.activity === "shutdown") return;
       // A processor that still halts when run again has no interrupt that it would take.
       if (cpu.activity !== "halted" || cpu.instructions > before) continue;
       if (clock.next === Infinity) return;
       clock.skipTo(clock.next);
     }
+  }
+
+  private piece(): number {
+    if (this.pieces === undefined) return Infinity;
+    // The minimal standard generator (Park and Miller, CACM 31:10).
+    this.odd = this.odd * 48_271 % 0x7fffffff;
+    return 1 + this.odd % this.pieces;
   }
 
   /** Takes the state of all but memory. */
