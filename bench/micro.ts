@@ -1,7 +1,7 @@
 /** The kernels of `bench/microbench`. */
 import { fromFileUrl, join } from "@std/path";
 import { didYouMean } from "../core/text.ts";
-import type { GuestOptions } from "./guest.ts";
+import type { GuestOptions, Peer } from "./guest.ts";
 import { alternate, peersFor, type Plan } from "./measure.ts";
 import type { Row } from "./results.ts";
 import { Session } from "./session.ts";
@@ -20,6 +20,9 @@ async function expectedChecksums(small: boolean): Promise<Expected> {
   return JSON.parse(await Deno.readTextFile(join(directory(small), "expected.json")));
 }
 
+/** What `portio` sums up, small and not, where CMOS RAM reads 0 whatever was written: v86 does not keep it. */
+const CMOS_FORGETS = { small: "00000000492d15c5", full: "000000007ad7d5c2" };
+
 /** What a kernel prints around its work; and then the ends of that line and of the one with the checksum. */
 export function marksOf(kernel: string): string[] {
   const [name] = kernel.split(".");
@@ -37,8 +40,15 @@ export function kernelOptions(kernel: string, small: boolean): GuestOptions {
  *
  * @throws {Error} when it computed something else than it should
  */
-export async function checkKernel(kernel: string, small: boolean, text: string): Promise<void> {
-  const expected = (await expectedChecksums(small))[kernel], lines = text.split(/\r?\n/);
+export async function checkKernel(
+  kernel: string,
+  { small, peer = "compy" }: { small: boolean; peer?: Peer },
+  text: string,
+): Promise<void> {
+  const expected = peer === "v86" && kernel === "portio.32"
+    ? { portio: CMOS_FORGETS[small ? "small" : "full"] }
+    : (await expectedChecksums(small))[kernel];
+  const lines = text.split(/\r?\n/);
   for (const [label, checksum] of Object.entries(expected)) {
     if (lines.includes(`${label} ${checksum}`)) continue;
     throw new Error(`${kernel} should have printed "${label} ${checksum}", and printed ${text}`);
@@ -75,7 +85,7 @@ export async function benchMicro(
           const session = await Session.start(peer, { ...options, qemu });
           try {
             const { times: [start, end], text } = await session.run(marksOf(kernel));
-            await checkKernel(kernel, small, text);
+            await checkKernel(kernel, { small, peer }, text);
             return (end - start) / 1000;
           } finally {
             await session.close();

@@ -28,7 +28,8 @@ export function merge(results: readonly Result[]): Result[] {
 
 /** The part of the document that figures fill. */
 export function figures(results: readonly Result[]): string {
-  return results.map(resultDocument).join("\n");
+  const picture = "![Speed of compy relative to v86 and QEMU](generated/bench.svg)";
+  return `${picture}\n\n${results.map(resultDocument).join("\n")}`;
 }
 
 /**
@@ -60,5 +61,11 @@ export async function publish(files: readonly string[]): Promise<string[]> {
   await Deno.writeTextFile(PUBLISHED.document, withFigures(document, results));
   await Deno.writeTextFile(PUBLISHED.chart, chartOf(results));
   await Deno.writeTextFile(PUBLISHED.figures, JSON.stringify(results, null, 2) + "\n");
+  // Prose is wrapped as the formatter wraps it.
+  const format = new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "-q", PUBLISHED.document.pathname],
+  });
+  const { success, stderr } = await format.output();
+  if (!success) throw new Error(`deno fmt failed: ${new TextDecoder().decode(stderr)}`);
   return Object.values(PUBLISHED).map((url) => url.pathname);
 }
