@@ -73,7 +73,9 @@ export function circumstancesText({ circumstances, rows }: Result): string {
     `${date.slice(0, 10)}, ${date.slice(11, 16)} UTC, commit ${commit}: compy with \`${accel}\``,
     `on Deno ${deno} (V8 ${v8})${others.length > 0 ? "; " + others.join("; ") : ""}.`,
     `${cpus} processors: ${processor}.`,
-    `Medians of ${least === most ? least : `${least} to ${most}`} runs` +
+    (most === 1
+      ? "One run each"
+      : `Medians of ${least === most ? least : `${least} to ${most}`} runs`) +
     `${clock === "host" ? "" : " by processor time of the thread that emulates"}.`,
     `Load average ${load[0].toFixed(1)} before, ${load[1].toFixed(1)} after.`,
   ].join("\n");

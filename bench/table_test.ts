@@ -74,7 +74,7 @@ Deno.test("circumstancesText says what ran where", () => {
     `2026-11-25, 23:10 UTC, commit abc1234: compy with \`jit\`
 on Deno 2.9.6 (V8 15.0); v86 0.5.462; QEMU 7.2.
 2 processors: A Processor.
-Medians of 1 runs.
+One run each.
 Load average 0.1 before, 1.5 after.`,
   );
 });

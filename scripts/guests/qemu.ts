@@ -24,7 +24,8 @@ async function versionOf(command: readonly string[]): Promise<string> {
   const [program, ...first] = command;
   const output = await new Deno.Command(program, { args: [...first, "--version"] }).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (output.success) return text(output.stdout).split("\n")[0].trim();
+  const version = /version (\S+)/.exec(text(output.stdout))?.[1];
+  if (output.success && version !== undefined) return `QEMU ${version}`;
   throw new Error(`${command.join(" ")} does not run: ${text(output.stderr).trim()}`);
 }
 
