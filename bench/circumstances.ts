@@ -45,9 +45,8 @@ async function defaultEngine(): Promise<Engine> {
   return vm.translation === undefined ? "interp" : "jit";
 }
 
-/** The circumstances at the end of a measurement; `load` is what the host's load was before it. */
+/** The circumstances of a measurement that begins now. */
 export async function circumstances(
-  load: number,
   { accel, clock }: { accel?: Engine; clock: Clock },
   versions: Circumstances["versions"],
 ): Promise<Circumstances> {
@@ -58,7 +57,7 @@ export async function circumstances(
     v8: Deno.version.v8,
     processor: await processor(),
     cpus: navigator.hardwareConcurrency,
-    load: [load, Deno.loadavg()[0]],
+    load: [Deno.loadavg()[0], Deno.loadavg()[0]],
     accel: accel ?? await defaultEngine(),
     clock,
     versions,

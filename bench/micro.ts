@@ -67,32 +67,28 @@ export function choose(names: readonly string[], all: readonly string[], what: s
 }
 
 /** Runs the kernels, or those named. */
-export async function benchMicro(
+export async function* benchMicro(
   plan: Plan,
   names: readonly string[],
   small: boolean,
-): Promise<Row[]> {
-  const rows: Row[] = [];
+): AsyncGenerator<Row> {
   for (const kernel of choose(names, Object.keys(await expectedChecksums(small)), "kernel")) {
     const [name, width] = kernel.split(".");
     const options = { ...kernelOptions(kernel, small), accel: plan.accel, clock: plan.clock };
     const { arch } = options, qemu = plan.qemu?.[arch];
-    rows.push(
-      await alternate(
-        { group: width === "32" ? "kernels-32" : "kernels-64", name },
-        { runs: plan.runs, peers: peersFor(plan, arch) },
-        async (peer) => {
-          const session = await Session.start(peer, { ...options, qemu });
-          try {
-            const { times: [start, end], text } = await session.run(marksOf(kernel));
-            await checkKernel(kernel, { small, peer }, text);
-            return (end - start) / 1000;
-          } finally {
-            await session.close();
-          }
-        },
-      ),
+    yield await alternate(
+      { group: width === "32" ? "kernels-32" : "kernels-64", name },
+      { runs: plan.runs, peers: peersFor(plan, arch) },
+      async (peer) => {
+        const session = await Session.start(peer, { ...options, qemu });
+        try {
+          const { times: [start, end], text } = await session.run(marksOf(kernel));
+          await checkKernel(kernel, { small, peer }, text);
+          return (end - start) / 1000;
+        } finally {
+          await session.close();
+        }
+      },
     );
   }
-  return rows;
 }

@@ -52,8 +52,13 @@ export function chartOf(results: readonly Result[]): string {
 /** Publishes the results in `files`; returns the paths of what was written. */
 export async function publish(files: readonly string[]): Promise<string[]> {
   const read = async (file: string): Promise<Result> => {
-    const result = JSON.parse(await Deno.readTextFile(file));
-    if (Array.isArray(result.rows) && result.circumstances !== undefined) return result;
+    const text = await Deno.readTextFile(file);
+    try {
+      const result = JSON.parse(text);
+      if (Array.isArray(result.rows) && result.circumstances !== undefined) return result;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
     throw new Error(`${file} is not a result of deno task bench`);
   };
   const results = merge(await Promise.all(files.map(read)));

@@ -31,7 +31,24 @@ const HELP = `Usage: deno task bench [all|boot|amd64] [--runs N] [--accel ENGINE
   --small  the kernels at a tenth of their size
 `;
 
-async function measure(args: BenchArguments): Promise<Result> {
+/** All rows that are asked for, each as soon as it has been measured. */
+async function* measure(plan: Plan, args: BenchArguments): AsyncGenerator<Row> {
+  const { what, names, small } = args, all = what === "all";
+  if (all || what === "boot") yield await benchBoot(plan, "i386");
+  if (all || what === "amd64") yield await benchBoot(plan, "amd64");
+  if (all || what === "micro") yield* benchMicro(plan, names, small);
+  if (all || what === "shell") yield* benchShell(plan, names);
+}
+
+/** Where the results of a run that begins now go, without the ending. */
+async function resultPath(what: string): Promise<string> {
+  const dir = fromFileUrl(new URL("./results", import.meta.url));
+  await ensureDir(dir);
+  const stamp = new Date().toISOString().replaceAll(/[-:]/g, "").slice(0, 15);
+  return join(dir, `${what}-${stamp}`);
+}
+
+async function run(args: BenchArguments): Promise<void> {
   const versions: Circumstances["versions"] = {};
   const plan: Plan = args;
   if (args.peers.includes("v86")) versions.v86 = await v86Version();
@@ -40,44 +57,28 @@ async function measure(args: BenchArguments): Promise<Result> {
     versions.qemu = version;
     plan.qemu = programs;
   }
-  const [load] = Deno.loadavg();
-  const rows: Row[] = [], { what } = args;
-  if (what === "all" || what === "boot") rows.push(await benchBoot(plan, "i386"));
-  if (what === "all" || what === "amd64") rows.push(await benchBoot(plan, "amd64"));
-  if (what === "all" || what === "micro") {
-    rows.push(...await benchMicro(plan, args.names, args.small));
+  const before = await circumstances(args, versions);
+  const path = await resultPath(args.what), rows: Row[] = [];
+  let result: Result = { circumstances: before, rows };
+  for await (const row of measure(plan, args)) {
+    rows.push(row);
+    const load: [number, number] = [before.load[0], Deno.loadavg()[0]];
+    result = { circumstances: { ...before, load }, rows };
+    // After each row: a run that is broken off leaves what it had.
+    await Deno.writeTextFile(`${path}.json`, JSON.stringify(result, null, 2) + "\n");
+    await Deno.writeTextFile(`${path}.md`, resultDocument(result));
   }
-  if (what === "all" || what === "shell") rows.push(...await benchShell(plan, args.names));
-  return { circumstances: await circumstances(load, args, versions), rows };
-}
-
-/** Writes the result and its tables to `bench/results`; returns the paths. */
-async function save(what: string, result: Result): Promise<string[]> {
-  const dir = fromFileUrl(new URL("./results", import.meta.url));
-  await ensureDir(dir);
-  const stamp = result.circumstances.date.replaceAll(/[-:]/g, "").slice(0, 15);
-  const json = join(dir, `${what}-${stamp}.json`), markdown = join(dir, `${what}-${stamp}.md`);
-  await Deno.writeTextFile(json, JSON.stringify(result, null, 2) + "\n");
-  await Deno.writeTextFile(markdown, resultDocument(result));
-  return [json, markdown];
-}
-
-async function main(args: BenchArguments): Promise<void> {
-  if (args.help) {
-    console.log(HELP);
-    return;
-  }
-  if (args.what === "publish") {
-    console.log(`written: ${(await publish(args.names)).join(", ")}`);
-    return;
-  }
-  const result = await measure(args);
-  console.log(`\n${resultDocument(result)}`);
-  console.log(`written: ${(await save(args.what, result)).join(", ")}`);
-  const failures = result.rows.flatMap((row) =>
+  console.log(`\n${resultDocument(result)}\nwritten: ${path}.md and .json`);
+  const failures = rows.flatMap((row) =>
     Object.entries(row.failed).map(([peer, why]) => `${row.group} ${row.name} in ${peer}: ${why}`)
   );
   if (failures.length > 0) throw new Error(`failed:\n${failures.join("\n")}`);
+}
+
+async function main(args: BenchArguments): Promise<void> {
+  if (args.help) console.log(HELP);
+  else if (args.what !== "publish") await run(args);
+  else console.log(`written: ${(await publish(args.names)).join(", ")}`);
 }
 
 if (import.meta.main) {

@@ -66,8 +66,10 @@ export function shellJobs(): string[] {
 }
 
 /** Runs the jobs, or those named. */
-export async function benchShell(plan: Plan, names: readonly string[]): Promise<Row[]> {
-  const rows: Row[] = [];
+export async function* benchShell(
+  plan: Plan,
+  names: readonly string[],
+): AsyncGenerator<Row> {
   const chosen = choose(names, shellJobs(), "job");
   for (const arch of ["i386", "amd64"] as const) {
     const jobs = chosen.filter((name) => name.endsWith(`.${arch}`)).map((job) => job.split(".")[0]);
@@ -77,25 +79,22 @@ export async function benchShell(plan: Plan, names: readonly string[]): Promise<
     try {
       for (const name of jobs) {
         let expected: string | undefined;
-        rows.push(
-          await alternate(
-            { group: `shell-${arch}`, name },
-            { runs: plan.runs, peers },
-            async (peer) => {
-              const { times: [start, end], text } = await command(sessions.get(peer)!, JOBS[name]);
-              const result = printed(text);
-              expected ??= result;
-              if (result !== expected) {
-                throw new Error(`printed "${result}", and ${peers[0]} "${expected}"`);
-              }
-              return (end - start) / 1000;
-            },
-          ),
+        yield await alternate(
+          { group: `shell-${arch}`, name },
+          { runs: plan.runs, peers },
+          async (peer) => {
+            const { times: [start, end], text } = await command(sessions.get(peer)!, JOBS[name]);
+            const result = printed(text);
+            expected ??= result;
+            if (result !== expected) {
+              throw new Error(`printed "${result}", and ${peers[0]} "${expected}"`);
+            }
+            return (end - start) / 1000;
+          },
         );
       }
     } finally {
       for (const session of sessions.values()) await session.close();
     }
   }
-  return rows;
 }
