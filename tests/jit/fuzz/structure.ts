@@ -7,6 +7,7 @@ import * as L from "./layout.ts";
 import { otherCode, otherData, watched } from "./modes.ts";
 import { floating } from "./floating.ts";
 import { interrupts, otherStack, ports, service, stepped, timing } from "./system.ts";
+import { records } from "./records.ts";
 import { vectorInstruction } from "./vector.ts";
 import { Prng } from "../../vectors/prng.ts";
 
@@ -315,6 +316,7 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   timing: { weight: 2, branches: () => 0, emit: timing },
   interrupts: { weight: 3, branches: () => 0, emit: interrupts },
   floating: { weight: 8, branches: () => 0, emit: floating },
+  records: { weight: 12, branches: () => 0, emit: records },
   copied: { weight: 2, branches: () => 0, emit: copied },
   twin: { weight: 2, branches: () => 0, emit: twin },
   otherCode: { weight: 4, branches: () => 0, emit: otherCode },
