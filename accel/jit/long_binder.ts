@@ -11,6 +11,9 @@ const high = (name: Expr) => `${name}h`;
 /** 1 where adding `addend` gave a sum that wrapped around. */
 const carried = (sum: Expr, addend: Expr) => `((${sum}>>>0)<(${addend}>>>0)?1:0)`;
 
+/** Whether differences of a few such constants are far from 2^32. */
+const near = (constant: number) => Math.abs(constant) < 2 ** 28;
+
 /** Yields the text of one instruction of 64-bit code. */
 export class LongJitBinder extends JitBinder {
   // Registers.
@@ -94,14 +97,30 @@ export class LongJitBinder extends JitBinder {
     else values.hold(n, lo, hi, sum);
   }
 
+  /**
+   * What the effective offset is. Sums are known modulo 2^32: those that could wrap around, and so be
+   * mistaken for an address near another one that is 4 GiB away, are not used.
+   */
+  protected override offsetSum(): Sum | undefined {
+    const { base, index, scale, displacement, ripRelative } = this.insn, { values } = this.e;
+    const terms = ripRelative ? [this.e.next + displacement] : [
+      displacement,
+      ...(base < 0 ? [] : [values.sumOf(base).add]),
+      ...(index < 0 ? [] : [values.sumOf(index).add * 2 ** scale]),
+    ];
+    return terms.every(near) ? super.offsetSum() : undefined;
+  }
+
   /** What a register becomes by the instruction, if it is the sum of what it was and a constant. */
   private sumWritten(lo: Expr): Sum | undefined {
     const { insn } = this, { semantic } = insn.form.row, { values } = this.e;
-    if (insn.operandSize !== 64) return undefined;
+    // The same literal stands for halves of different numbers.
+    if (insn.operandSize !== 64 || /^[(\d]/.test(lo)) return undefined;
     if (semantic === "mov" || semantic === "lea") return values.sumNamed(lo);
     if (!/^(add|sub)$/.test(semantic) || this.operand(1).kind !== "I") return undefined;
     const { root, add } = values.sumOf(this.number(0));
-    return { root, add: semantic === "add" ? add + insn.immediate : add - insn.immediate };
+    const sum = semantic === "add" ? add + insn.immediate : add - insn.immediate;
+    return near(sum) ? { root, add: sum } : undefined;
   }
 
   private get64(at: Expr): Wide {
