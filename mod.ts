@@ -36,7 +36,9 @@ import type { BlockDevice } from "./core/block/block_device.ts";
 import { MemoryDevice } from "./core/block/memory_device.ts";
 import { Overlay } from "./core/block/overlay.ts";
 import { openRawFile } from "./core/block/raw_file.ts";
+import { formatRegion, TRACE_ITEMS, type TraceItem } from "./core/debug/translation.ts";
 import type { CpuFactory } from "./core/machine/board.ts";
+import type { TranslatedRegion } from "./core/machine/cpu.ts";
 import { VirtualClock } from "./core/machine/clock.ts";
 import { type Duration, nanoseconds } from "./core/machine/duration.ts";
 import type { Disassembler } from "./core/machine/exit.ts";
@@ -63,6 +65,7 @@ export { MemoryDevice, type MemoryDeviceOptions } from "./core/block/memory_devi
 export { Overlay } from "./core/block/overlay.ts";
 export type { CharBackend } from "./core/char/backend.ts";
 export { type State, StateError, type StateValue } from "./core/chip.ts";
+export { formatTranslation, type TraceItem } from "./core/debug/translation.ts";
 export type { Display, Picture, TextCursor } from "./core/display/display.ts";
 export type { Keyboard, KeyOptions, KeySink } from "./core/expect/keyboard.ts";
 export { PatternError } from "./core/expect/pattern.ts";
@@ -175,6 +178,14 @@ export interface FlatImageOptions {
 /** The engines that execute a guest's code; all compute the same. */
 export type Engine = "interp" | "jit";
 
+/** What is told of code that is translated. */
+export interface TraceOptions {
+  /** What to tell, at least one. Names are QEMU's, but for `out_js`. */
+  items: readonly TraceItem[];
+  /** Takes the text about a region, some lines without a line end after the last, when the region is entered for the first time. */
+  write: (text: string) => void;
+}
+
 /** What a machine is made of. It starts with `firmware`, with `flash` or with a `kernel`. */
 export interface MachineOptions extends MachineSettings {
   /** The board. `pc` is the only one: Intel 440FX and PIIX3. */
@@ -192,6 +203,25 @@ export interface MachineOptions extends MachineSettings {
   hpet?: boolean;
   /** What executes the guest's code: an interpreter (`interp`, default), or a translator of hot code to JavaScript (`jit`), which computes the same. */
   accel?: Engine;
+  /**
+   * Tells what is translated: guest code, what regions are made of, JavaScript. For `accel: "jit"`.
+   *
+   * ```ts
+   * // mov ecx, 3000000; L: dec ecx; jnz L; hlt
+   * const guest = new Uint8Array([0xb9, 0xc0, 0xc6, 0x2d, 0x00, 0x49, 0x75, 0xfd, 0xf4]);
+   * const told: string[] = [];
+   * await using vm = await Machine.create({
+   *   kernel: guest,
+   *   flat: { address: 0x100000, mode: "protected" },
+   *   memory: "2M",
+   *   accel: "jit",
+   *   trace: { items: ["in_asm"], write: (text) => void told.push(text) },
+   * });
+   * await vm.exited;
+   * if (!told.join("\n").includes("dec ecx")) throw new Error(told.join("\n"));
+   * ```
+   */
+  trace?: TraceOptions;
   /** A system ROM such as SeaBIOS's `bios-256k.bin`. */
   firmware?: Image;
   /** Flash chips, such as OVMF's code and variables; a path stands for `{ file: path }`. */
@@ -231,6 +261,9 @@ export interface MachineOptions extends MachineSettings {
   driveErrors?: "fail" | "report";
 }
 
+/** What executes the guest's code unless `accel` says otherwise. */
+const DEFAULT_ENGINE: Engine = "interp";
+
 /** All options and their kinds, so that wrong ones are found. */
 const OPTIONS: Record<keyof MachineOptions, Kind> = {
   board: "any",
@@ -239,6 +272,7 @@ const OPTIONS: Record<keyof MachineOptions, Kind> = {
   processors: "any",
   hpet: "boolean",
   accel: "any",
+  trace: "object",
   firmware: "any",
   flash: "list",
   optionRoms: "list",
@@ -302,6 +336,7 @@ const REGISTERS: Record<keyof NonNullable<FlatImageOptions["registers"]>, Kind> 
   ebp: "number",
   esp: "number",
 };
+const TRACE: Record<keyof TraceOptions, Kind> = { items: "list", write: "function" };
 const LIMITS: Record<keyof Limits, Kind> = { within: "any", virtual: "any", host: "any" };
 
 /** Checks the kinds of all options, and the choices. */
@@ -326,10 +361,30 @@ function checkMachine(options: MachineOptions): void {
   }
   checkChoice("board", options.board, ["pc"]);
   checkChoice("accel", options.accel, ["interp", "jit"]);
+  checkTrace(options);
   checkChoice("vga", options.vga, ["std", "none"]);
   checkChoice("tripleFault", options.tripleFault, ["exit", "reset"]);
   checkChoice("driveErrors", options.driveErrors, ["fail", "report"]);
   checkChoice("newline", options.newline, ["\n", "\r", "\r\n"]);
+}
+
+function checkTrace({ trace, accel = DEFAULT_ENGINE }: MachineOptions): void {
+  if (trace === undefined) return;
+  checkOptions("trace", trace, TRACE);
+  const names = TRACE_ITEMS.map(({ name }) => name);
+  if ((trace.items ?? []).length === 0) {
+    throw new OptionError("trace.items", `give at least one of ${names.join(", ")}`);
+  }
+  for (const item of trace.items) checkChoice("trace.items", item, names);
+  if (trace.write === undefined) {
+    throw new OptionError("trace.write", "give a function that takes the text");
+  }
+  if (accel !== "jit") {
+    throw new OptionError(
+      "trace",
+      `the engine ${accel} translates nothing that could be told of: give accel: "jit" too`,
+    );
+  }
 }
 
 const SIZE_UNITS: Record<string, number> = { "": 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
@@ -365,11 +420,15 @@ function cpuModel(text: string): CpuModel {
 }
 
 /** Makes processors of one model, for one board: they share decoded code. */
-function cpuFactory(model: CpuModel, engine: Engine): CpuFactory {
+function cpuFactory(
+  model: CpuModel,
+  engine: Engine,
+  trace: ((region: TranslatedRegion) => void) | undefined,
+): CpuFactory {
   if (engine === "jit") {
     let peer: Translator | undefined;
     return (bus) => {
-      const processor = new Translator(bus, model, { peer });
+      const processor = new Translator(bus, model, { peer, trace });
       peer ??= processor;
       return processor;
     };
@@ -379,6 +438,21 @@ function cpuFactory(model: CpuModel, engine: Engine): CpuFactory {
     const processor = new Interpreter(bus, model, first);
     first ??= processor;
     return processor;
+  };
+}
+
+/** Writes about each region. What fails there ends the machine, but not in the middle of the engine's work. */
+async function tracer(
+  { items, write }: TraceOptions,
+  latch: ControlLatch,
+): Promise<(region: TranslatedRegion) => void> {
+  const { disassemble } = await import("./core/debug/disassemble.ts");
+  return (region) => {
+    try {
+      write(formatRegion(region, items, disassemble));
+    } catch (error) {
+      queueMicrotask(() => latch.fail(error));
+    }
   };
 }
 
@@ -552,7 +626,6 @@ export class Machine extends BoardMachine {
     }
     checkProcessors(options.processors);
     const model = cpuModel(options.cpu ?? "max");
-    const cpu = cpuFactory(model, options.accel ?? "interp");
     const memory = memorySize(options.memory);
     const kernel = await kernelOptions(options);
     const rom = firmware === undefined ? undefined : await readImage("firmware", firmware);
@@ -560,6 +633,8 @@ export class Machine extends BoardMachine {
       (options.optionRoms ?? []).map((image) => readImage("optionRoms", image)),
     );
     const latch = new ControlLatch();
+    const trace = options.trace && await tracer(options.trace, latch);
+    const cpu = cpuFactory(model, options.accel ?? DEFAULT_ENGINE, trace);
     const drives: PcDrive[] = [], flash: PcFlash[] = [];
     try {
       for (const chip of options.flash ?? []) flash.push(openFlash(chip));

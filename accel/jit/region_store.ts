@@ -2,6 +2,7 @@
 import type { CodeCache } from "../interp/code_cache.ts";
 import { Heat } from "./heat.ts";
 import { F_PLACE, F_REG, OP, OP_GOTO, OP_REGION, RECORD } from "../interp/record.ts";
+import type { UntoldRegion } from "./trace.ts";
 
 /** Executes up to `n` instructions from entry `e` on; gives what is left of them. */
 export type RegionFunction = (n: number, e: number) => number;
@@ -27,6 +28,8 @@ export interface Region {
   readonly size: number;
   /** Records that lead here. */
   readonly places: number[];
+  /** What tracing is to be told when it is entered for the first time. */
+  untold?: UntoldRegion;
 }
 
 /** Regions that are judged apart; a power of two. */
@@ -50,6 +53,9 @@ export class RegionStore {
   compiled = 0;
   instructions = 0;
   invalidated = 0;
+  /** Host milliseconds that translating took, and the most at once: reported, and never looked at here. */
+  compileTime = 0;
+  longestCompile = 0;
   private readonly list: (Region | undefined)[] = [];
   private readonly members: (RegionFunction | undefined)[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
@@ -120,6 +126,12 @@ export class RegionStore {
     this.careful.add(this.code.owners[page]);
     this.remove(id);
     this.raise(page, instructions);
+  }
+
+  /** Counts host time for translating. */
+  spent(milliseconds: number): void {
+    this.compileTime += milliseconds;
+    this.longestCompile = Math.max(this.longestCompile, milliseconds);
   }
 
   /** How often regions of a host page were given up. */

@@ -2,7 +2,11 @@
  * The block translator: compiles hot code to JavaScript in regions. The interpreter executes what is not
  * hot, what regions leave to it, and everything in modes that are not translated.
  */
-import type { ExecutedInstruction, TranslationStatistics } from "../../core/machine/cpu.ts";
+import type {
+  ExecutedInstruction,
+  TranslatedRegion,
+  TranslationStatistics,
+} from "../../core/machine/cpu.ts";
 import type { CpuBus } from "../x86/cpu.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
@@ -30,6 +34,8 @@ import {
   OP,
   OP_REGION,
   OP_RESYNC,
+  PAGE_IP,
+  PAGE_IP_HI,
   PLACE_END,
   RECORD,
   RING_AT,
@@ -42,6 +48,7 @@ import { carriesOf, LEFT_MEMORY, REASONS } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
+import { tellRegion, type UntoldRegion, untoldRegion } from "./trace.ts";
 
 /** How the translator decides. */
 export interface JitOptions {
@@ -52,8 +59,8 @@ export interface JitOptions {
   hot?: number;
   /** Most guest instructions of a region, for tests. */
   most?: number;
-  /** Told of the text of each region. */
-  trace?: (text: string) => void;
+  /** Told of each region when it is entered for the first time. Must not throw. */
+  trace?: (region: TranslatedRegion) => void;
 }
 
 /** Instructions between two looks at what is hot. */
@@ -76,7 +83,7 @@ export class Translator extends Interpreter {
   private readonly eager: boolean;
   private readonly most: number;
   private readonly hot: number;
-  private readonly trace: ((text: string) => void) | undefined;
+  private readonly trace: JitOptions["trace"];
   /** What the processors of one board share, and this one's own functions by region number. */
   private readonly store: RegionStore;
   private readonly functions: (RegionFunction | undefined)[] = [];
@@ -132,12 +139,15 @@ export class Translator extends Interpreter {
 
   get translation(): TranslationStatistics {
     const { regions, bytes, compiled, instructions, invalidated } = this.store;
+    const { compileTime, longestCompile } = this.store;
     return {
       regions,
       bytes,
       compiled,
       instructions,
       invalidated,
+      compileTime,
+      longestCompile,
       entered: this.entered,
       executed: this.executed,
       exits: Object.fromEntries(REASONS.map((name, i) => [name, this.exits[i]])),
@@ -242,9 +252,16 @@ export class Translator extends Interpreter {
 
   /** Makes this processor's function of a region. */
   private bind(id: number): RegionFunction {
-    const { make, long, exits } = this.store.at(id);
+    const region = this.store.at(id), { make, long, exits, untold } = region;
     const scope = Object.values(long ? this.longScope : this.scope);
-    return this.functions[id] = make(...scope, exits);
+    const began = performance.now();
+    this.functions[id] = make(...scope, exits);
+    this.store.spent(performance.now() - began);
+    if (untold !== undefined) {
+      region.untold = undefined;
+      this.trace?.(tellRegion(untold, this.x86.R[PAGE_IP], long ? this.x86.R[PAGE_IP_HI] : 0));
+    }
+    return this.functions[id];
   }
 
   // What is hot.
@@ -298,6 +315,17 @@ export class Translator extends Interpreter {
 
   /** Compiles the region that begins at the records at `places`, and takes in what the page has already if that is small. */
   private compile(page: number, places: readonly number[], mates: readonly Region[]): void {
+    const began = performance.now();
+    this.translate(page, places, mates, began);
+    this.store.spent(performance.now() - began);
+  }
+
+  private translate(
+    page: number,
+    places: readonly number[],
+    mates: readonly Region[],
+    began: number,
+  ): void {
     const { code, store } = this, { heat } = store, C = code.records;
     const owner = code.owners[page], host = owner % code.hostPages;
     const mode = Math.floor(owner / code.hostPages), long = mode === MODE_LONG;
@@ -392,13 +420,26 @@ export class Translator extends Interpreter {
     // Room ran out and everything was forgotten: what is still hot will be found again.
     if (code.flushes !== flushes) return;
     const { instructions } = text;
+    let untold: UntoldRegion | undefined;
+    if (this.trace !== undefined) {
+      untold = untoldRegion(discovery, text, this.x86.bus.memory.host.bytes, {
+        number: store.compiled + 1,
+        instructions: this.instructions,
+        heat: heat.ofPage(page),
+        threshold: this.eager ? 0 : Math.max(cost, store.limit(page, this.hot)),
+        replaces: merge ? mates.length : 0,
+        bits: long ? 64 : 32,
+        host: host << 12,
+        hostTime: performance.now() - began,
+      });
+    }
     if (!this.eager) {
       if (merge) store.replace(page);
       for (const p of places) heat.leave(p);
       heat.cool(page);
       store.raise(page, 2 * store.limit(page, this.hot));
     }
-    const id = store.add(
+    store.add(
       {
         make,
         exits: text.exits,
@@ -411,12 +452,9 @@ export class Translator extends Interpreter {
         inside,
         size: text.body.length,
         places: [],
+        untold,
       },
       entries,
-    );
-    this.trace?.(
-      `region ${id} at host page ${host.toString(16)}+${start.toString(16)}: ` +
-        `${text.instructions} instructions, ${text.blocks} blocks\n${text.body}\n`,
     );
   }
 }

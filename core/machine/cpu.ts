@@ -55,6 +55,55 @@ export interface TranslationStatistics {
   executed: number;
   /** How often regions were left, by reason. */
   exits: Record<string, number>;
+  /** Host milliseconds that translating took. Of the host, not of the guest: no state depends on it, and no snapshot has it. */
+  compileTime: number;
+  /** The longest time that the guest stood still for one region, in host milliseconds. */
+  longestCompile: number;
+}
+
+/** An instruction of a {@linkcode TranslatedRegion}. */
+export interface TranslatedInstruction {
+  /** Linear address. */
+  address: number;
+  bytes: Uint8Array;
+}
+
+/** A basic block of a {@linkcode TranslatedRegion}. */
+export interface TranslatedBlock {
+  /** Linear address. */
+  address: number;
+  instructions: TranslatedInstruction[];
+  /**
+   * Where it leads, by linear addresses. `next` goes on at one, `branch` to the first or the second, `jump` to one,
+   * `call` to the first, which returns to the second; `indirect` leads where a register or memory says, and `stop`
+   * leaves what follows to the interpreter.
+   */
+  ending: { kind: "next" | "branch" | "jump" | "call" | "indirect" | "stop"; targets: number[] };
+}
+
+/** Guest code that an engine translated as one, told of when it is entered for the first time. */
+export interface TranslatedRegion {
+  /** Counts from 1 in the order of translation. */
+  number: number;
+  /** Instructions that the processor had executed when it was translated. */
+  instructions: number;
+  /** Instructions interpreted in its page since that was translated last, and how many it took; 0 where code is translated at first sight. */
+  heat: number;
+  threshold: number;
+  /** Regions that it takes the place of. */
+  replaces: number;
+  bits: 32 | 64;
+  /** Linear address of its page, as it was entered first. Canonical addresses of the upper half are below zero. */
+  page: number;
+  /** Offset of the page in host memory. */
+  host: number;
+  /** Linear addresses at which it may be entered, by the number that its text has for them. */
+  entries: number[];
+  blocks: TranslatedBlock[];
+  /** The JavaScript that it became. */
+  text: string;
+  /** Host milliseconds that it took to translate. */
+  hostTime: number;
 }
 
 /** How a port access reaches the board. Values are unsigned. */

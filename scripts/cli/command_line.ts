@@ -12,7 +12,7 @@ import { BOOT_LETTERS } from "../../hw/boards/cmos.ts";
 import { FLASH_UNITS } from "../../hw/boards/flash.ts";
 import { DeviceError } from "../../hw/boards/errors.ts";
 import { MOST_PROCESSORS } from "../../hw/boards/processors.ts";
-import { LOG_ITEMS, type LogItem } from "./log_items.ts";
+import { LOG_ITEMS, type LogItem, tracedItems } from "./log_items.ts";
 import { choice, number, size, Suboptions, UsageError } from "./suboptions.ts";
 
 /** A drive as asked for. */
@@ -669,6 +669,7 @@ export function parseCommandLine(args: readonly string[]): Command {
 /** Refuses what makes no sense together. */
 function checkTogether(configuration: Configuration): void {
   const { kernel, initrd, append, serial, debugcon, drives, devices, flash, bios } = configuration;
+  const { accel, log } = configuration;
   for (const [option, given] of [["-kernel", kernel], ["-bios", bios]] as const) {
     if (given === undefined || flash.length === 0) continue;
     throw new UsageError(
@@ -689,6 +690,10 @@ function checkTogether(configuration: Configuration): void {
     throw new UsageError(
       `-drive: ${file} has if=none, and no -device has drive=${id ?? "the id that it should get"}`,
     );
+  }
+  const [item] = [...tracedItems(log), ...log.filter((one) => one === "stats")];
+  if (item !== undefined && accel !== "jit") {
+    throw new UsageError(`-d ${item}: the engine ${accel} translates nothing: add -accel jit`);
   }
   const ends = debugcon === undefined ? serial : [...serial, debugcon];
   if (ends.filter(({ kind }) => kind === "stdio").length > 1) {

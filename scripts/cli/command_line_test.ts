@@ -177,6 +177,21 @@ Deno.test("help as a value lists what there is", () => {
   assertEquals(printed("--version"), "version");
 });
 
+Deno.test("-d takes the items that there are, those of translated code with its engine only", () => {
+  assertEquals(parse("-d", "exec,cpu").log, ["exec", "cpu"]);
+  assertEquals(parse("-accel", "jit", "-d", "in_asm,out_js,stats").log, [
+    "in_asm",
+    "out_js",
+    "stats",
+  ]);
+  const all = "there is cpu, exec, in_asm, op, out_js, stats";
+  refused(["-d", "int"], `-d: unknown log item "int"; ${all}`);
+  refused(["-d", "in_asmm"], `-d: unknown log item "in_asmm" (did you mean "in_asm"?); ${all}`);
+  const wrong = "the engine interp translates nothing: add -accel jit";
+  refused(["-accel", "interp", "-d", "exec,op"], `-d op: ${wrong}`);
+  refused(["-accel", "interp", "-d", "stats"], `-d stats: ${wrong}`);
+});
+
 Deno.test("the help names every option of QEMU's that is taken", () => {
   const text = printed("--help");
   assertEquals(text, usage());

@@ -7,6 +7,7 @@ import { seabios } from "../guests/guests.ts";
 import { type HostEnd, openCharDevice } from "./char_device.ts";
 import type { CharRequest, Configuration } from "./command_line.ts";
 import { ESCAPE_HELP } from "./escapes.ts";
+import { tracedItems } from "./log_items.ts";
 import { traceRun } from "./trace.ts";
 
 /** What `-initrd` means for a Multiboot kernel: `FILE ARGUMENTS,FILE ARGUMENTS`. */
@@ -190,8 +191,11 @@ export async function runMachine(config: Configuration): Promise<number> {
     const serial: CharBackend[] = [];
     for (const request of config.serial) serial.push(await open(request));
     const console = config.debugcon === undefined ? undefined : await open(config.debugcon);
+    const traced = tracedItems(config.log);
+    let writeLog: (line: string) => void = () => {};
     vm = await Machine.create({
       ...options,
+      trace: traced.length === 0 ? undefined : { items: traced, write: (text) => writeLog(text) },
       serial,
       debugcon: console === undefined ? undefined : collector(console),
     });
@@ -200,6 +204,7 @@ export async function runMachine(config: Configuration): Promise<number> {
     if (quitting) return 0;
     // Only now are files emptied: a machine that cannot be made leaves everything as it is.
     using log = openLog(config.logFile);
+    writeLog = log.write;
     for (const backend of opened) backend.begin?.();
     const exit = await traceRun(vm, config.log, log.write);
     const { status, message } = exitStatus(exit);

@@ -1,19 +1,21 @@
 /** The log of `-d`. */
 import { type Exit, type Machine, MachineEndedError } from "../../mod.ts";
+import { formatTranslation } from "../../core/debug/translation.ts";
 import type { LogItem } from "./log_items.ts";
 
 const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
 
 /**
- * Runs the machine to its end; with items in the log, instruction by instruction, and writes a line for each
- * item after each instruction.
+ * Runs the machine to its end. With `exec` or `cpu` in the log it does so instruction by instruction, and writes a
+ * line for each of the two after each instruction.
  */
 export async function traceRun(
   vm: Machine,
   items: readonly LogItem[],
   write: (line: string) => void,
 ): Promise<Exit> {
-  while (items.length > 0 && vm.exit === undefined) {
+  const stepped = items.includes("exec") || items.includes("cpu");
+  while (stepped && vm.exit === undefined) {
     try {
       await vm.run({ instructions: 1 });
     } catch (error) {
@@ -33,5 +35,10 @@ export async function traceRun(
       write(by + values.map(([name, value]) => `${name}=${value.toString(16)}`).join(" "));
     }
   }
-  return await vm.exited;
+  const exit = await vm.exited;
+  const { translation } = vm;
+  if (items.includes("stats") && translation !== undefined) {
+    write(formatTranslation(translation, vm.instructions));
+  }
+  return exit;
 }

@@ -194,6 +194,22 @@ Deno.test("compy writes serial output and the log to files", () =>
     assertEquals(await Deno.readTextFile(serial), "x");
   }));
 
+Deno.test("compy tells with -d what it translates, and at the end how much", () =>
+  withDirectory(async (dir) => {
+    const log = join(dir, "log");
+    const { code } = await compy(
+      ...["-kernel", KERNEL, "-serial", "null", "-accel", "jit", ...DEBUG_EXIT],
+      ...["-d", "in_asm,op,out_js,stats", "-D", log],
+    );
+    assertEquals(code, 1);
+    const text = await Deno.readTextFile(log);
+    for (const part of ["IN: region 1\n", "OP: region 1\n", "OUT: region 1\n"]) {
+      assertStringIncludes(text, part);
+    }
+    const translated = Number(/^translated +(\d+) /m.exec(text)?.[1]);
+    assertEquals(text.match(/^OUT: region /gm)?.length, translated);
+  }));
+
 Deno.test("compy copies port 0xe9 to where -debugcon says", () =>
   withDirectory(async (dir) => {
     const kernel = join(dir, "k");

@@ -12,9 +12,11 @@
  * --eager    translates at first sight, which is slow
  * --memory   RAM in MiB, if it is not to be the guest's own
  * --pieces   has the translator run at most so many instructions at once, and any number up to that
- * --regions  writes the texts of all regions to a file
+ * --regions  writes all regions to a file, as `-d in_asm,op,out_js` would
  */
+import type { JitOptions } from "../../accel/jit/translator.ts";
 import { disassemble } from "../../core/debug/disassemble.ts";
+import { formatRegion } from "../../core/debug/translation.ts";
 import { kernel, kernelNames, LINUX_NAMES, linuxBoot, type LinuxName, OTHERS } from "./guests.ts";
 import type { MakeOptions } from "./guests.ts";
 import { Lockstep, type Parting } from "./lockstep.ts";
@@ -45,7 +47,7 @@ export interface CompareOptions {
   eager?: boolean;
   /** Most instructions that the translator runs at once. */
   pieces?: number;
-  trace?: (text: string) => void;
+  trace?: JitOptions["trace"];
   /** Told of each hash. */
   onHash?: (instructions: number, hash: string) => void;
 }
@@ -158,7 +160,10 @@ async function main(): Promise<number> {
     ? undefined
     : await Deno.open(regions, { write: true, create: true, truncate: true });
   const encoder = new TextEncoder();
-  const trace = file && ((text: string) => void file.writeSync(encoder.encode(text)));
+  const trace: JitOptions["trace"] = file && ((region) => {
+    const text = formatRegion(region, ["in_asm", "op", "out_js"], disassemble);
+    file.writeSync(encoder.encode(text + "\n"));
+  });
   let failed = 0;
   for (const name of names) {
     for (const [guest, options, end] of await guests(name)) {
