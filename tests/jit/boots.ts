@@ -5,8 +5,9 @@
  *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--pieces N]
  *         [--memory MIB] [--regions FILE]
  *
- * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), grub, ovmf, memtest86, kernels (all of bench/microbench),
- *            or one such as alu.32; default i386,amd64,smp4,kernels
+ * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), work, work-amd64, work-smp4 (programs
+ *            within it, from some 2,200 million instructions on: give --to 4000), grub, ovmf, memtest86, kernels (all of
+ *            bench/microbench), or one such as alu.32; default i386,amd64,smp4,kernels
  * --to       the end, 1000 by default; kernels run to their own unless it is given
  * --every    how often everything is compared, 10 by default; the processors are ten times as often
  * --eager    translates at first sight, which is slow

@@ -52,8 +52,40 @@ export async function linuxBoot(name: LinuxName): Promise<MakeOptions> {
 
 const image = async (file: string) => ({ file, bytes: await Deno.readFile(file) });
 
-/** Guests other than Linux, by name: much of their code is 16-bit, changes, or comes from drives. */
+/** What the first process does: programs of all kinds, made anew and run again, over files of some size. */
+const WORK = `#!/bin/busybox sh
+export PATH=/sbin:/bin
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox --install -s
+while :; do
+  seq 1 30000 > /tmp/a
+  for file in /proc/kallsyms /tmp/a /bin/busybox; do head -c 300000 $file; done > /tmp/b
+  sha256sum /tmp/b; md5sum /tmp/b; sha1sum /tmp/b
+  gzip -c /tmp/b | gunzip -c | cmp - /tmp/b && echo gzip
+  bzip2 -c /tmp/a | bunzip2 -c | cmp - /tmp/a && echo bzip2
+  sort -r /tmp/a | awk '{ s += $1 * 1.25 } END { print s / 3 }'
+  i=0; while [ $i -lt 300 ]; do i=$((i + 1)); done; echo $i
+  for i in 1 2 3 4 5 6 7 8; do /bin/busybox true; cat /proc/uptime; done
+  find /sys | wc -l
+  cp /bin/busybox /tmp/busybox; /tmp/busybox echo copied; rm /tmp/busybox
+  dmesg | grep -c . ; tr a-z A-Z < /tmp/b | sed s/A/B/g | sha1sum
+done
+`;
+
+/** Linux that comes to its first process soon, which then works for ever. */
+async function shellWork(arch: "i386" | "amd64", processors = 1): Promise<MakeOptions> {
+  const guest = await linuxGuest({ arch, files: { "/work": WORK } });
+  const [kernel, initrd] = await Promise.all([guest.kernel, guest.initrd].map(image));
+  const commandLine = "console=ttyS0 cryptomgr.notests quiet rdinit=/work";
+  return () => ({ memory: 128 * MIB, processors, kernel: { kernel, initrd, commandLine } });
+}
+
+/** Other guests by name. */
 export const OTHERS: Readonly<Record<string, () => Promise<MakeOptions>>> = {
+  work: () => shellWork("i386"),
+  "work-amd64": () => shellWork("amd64"),
+  "work-smp4": () => shellWork("i386", 4),
   /** SeaBIOS starts GRUB from a CD, whose menu goes to and fro between real and protected mode. */
   grub: async () => {
     const { bios256k, vgaBios } = await seabios();
@@ -78,6 +110,7 @@ export const OTHERS: Readonly<Record<string, () => Promise<MakeOptions>>> = {
       drives: [{ media: "disk", block: new MemoryDevice(efiDisk(efiProgram("program"))) }],
     });
   },
+  /** Moves itself, and asks for two processors. */
   memtest86: async () => {
     const kernel = await image((await memtest86()).kernel);
     return () => ({
