@@ -3,6 +3,7 @@ import type { X86 } from "../cpu.ts";
 import type { Helper } from "../rows.ts";
 import * as S from "../state.ts";
 import * as F from "./softfloat.ts";
+import * as N from "./normal.ts";
 import { remainder } from "./remainder.ts";
 import * as K from "./stack.ts";
 
@@ -44,6 +45,70 @@ function dyadic(op: number, fcw: number): number {
   return flags | K.roundByControl(fcw);
 }
 
+/** Rounding and precision control, and their value for 64 bits to nearest. */
+const CONTROL = 0xf00, NEAREST64 = 0x300;
+
+/** R[d..] = R[a..] op R[b..] where `normal.ts` can do it: PE and C1, or -1. */
+function normal(R: Int32Array, op: number, d: number, a: number, b: number): number {
+  if ((R[FCW] & CONTROL) !== NEAREST64) return -1;
+  switch (op) {
+    case ADD:
+      return N.addNormal(R, d, a, b, 0);
+    case MUL:
+      return N.mulNormal(R, d, a, b);
+    case SUB:
+      return N.addNormal(R, d, a, b, 0x8000);
+    case SUBR:
+      return N.addNormal(R, d, b, a, 0x8000);
+    case DIV:
+      return N.divNormal(R, d, a, b);
+    default:
+      return N.divNormal(R, d, b, a);
+  }
+}
+
+/**
+ * R[d..] = R[a..] op R[b..] with all exceptions masked.
+ *
+ * @returns what becomes of the status word's exception flags and C1
+ */
+export function operate(R: Int32Array, op: number, d: number, a: number, b: number): number {
+  const flags = normal(R, op, d, a, b);
+  if (flags >= 0) return flags;
+  F.unpack80(F.A, R, a);
+  F.unpack80(F.B, R, b);
+  const all = dyadic(op, R[FCW]);
+  F.pack80(R, d);
+  return all & (F.C1 | 0x7f);
+}
+
+/** R[d..] = square root of R[a..], likewise. */
+export function operateRoot(R: Int32Array, d: number, a: number): number {
+  const flags = (R[FCW] & CONTROL) === NEAREST64 ? N.sqrtNormal(R, d, a) : -1;
+  if (flags >= 0) return flags;
+  F.unpack80(F.A, R, a);
+  const all = W[CLS_A] >= F.QNAN ? K.nan1() : squareRoot(R[FCW]);
+  F.pack80(R, d);
+  return all & (F.C1 | 0x7f);
+}
+
+/** How two normal numbers or zeros compare: -1, 0 or 1; 2 for others. */
+export function compareNormal(R: Int32Array, a: number, b: number): number {
+  const as = R[a + 2], bs = R[b + 2], ea = as & 0x7fff, eb = bs & 0x7fff;
+  const ah = R[a + 1], bh = R[b + 1], al = R[a], bl = R[b];
+  if (ah >= 0 ? (as & 0x7fff) !== 0 || (ah | al) !== 0 : ea === 0 || ea === 0x7fff) return 2;
+  if (bh >= 0 ? (bs & 0x7fff) !== 0 || (bh | bl) !== 0 : eb === 0 || eb === 0x7fff) return 2;
+  if (((as ^ bs) & 0x8000) !== 0) {
+    return (ah | bh) === 0 ? 0 : (as & 0x8000) !== 0 ? -1 : 1;
+  }
+  // A zero has the smallest exponent and no significand.
+  let order = ea - eb;
+  if (order === 0) order = (ah >>> 0) - (bh >>> 0);
+  if (order === 0) order = (al >>> 0) - (bl >>> 0);
+  if (order === 0) return 0;
+  return order < 0 === ((as & 0x8000) === 0) ? -1 : 1;
+}
+
 /** Stores the masked response or result Z in ST(i), unless an unmasked exception forbids it. */
 function commit(cpu: X86, i: number, flags: number): boolean {
   const R = cpu.R, blocked = K.isBlocked(R, flags);
@@ -64,7 +129,14 @@ function registers(cpu: X86, op: number, dst: number, src: number, pops: boolean
     F.setIndefinite();
     flags = K.UNDERFLOW;
   } else {
-    F.unpack80(F.A, R, K.st(R, dst));
+    const to = K.st(R, dst);
+    flags = normal(R, op, to, to, K.st(R, src));
+    if (flags >= 0) {
+      K.report(cpu, flags);
+      if (pops) K.pop(R);
+      return;
+    }
+    F.unpack80(F.A, R, to);
     F.unpack80(F.B, R, K.st(R, src));
     flags = dyadic(op, R[FCW]);
   }

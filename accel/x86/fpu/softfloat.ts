@@ -5,6 +5,10 @@
  * The workspace is one typed array and holds two operands, A and B, and a result, Z. Nothing allocates.
  * All routines are exact up to the one rounding in {@linkcode roundZ}.
  */
+import { mulHigh } from "../wide.ts";
+import { ROOT, squareRoot } from "./normal.ts";
+
+export { mulHigh };
 
 /** Exception flags, at their places in the x87 status word; MXCSR has the first six at the same places. */
 export const IE = 1, DE = 2, ZE = 4, OE = 8, UE = 16, PE = 32;
@@ -33,14 +37,6 @@ const B_SIGN = 8, B_EXP = 9, B_HI = 10, B_LO = 11, B_CLS = 12;
 const Z_SIGN = 16, Z_EXP = 17, Z_HI = 18, Z_LO = 19, Z_CLS = 20, Z_DEN = 21, Z_EXT = 22;
 
 const TOP = 0x80000000 | 0;
-
-/** High half of the product of two unsigned 32-bit numbers. */
-export function mulHigh(a: number, b: number): number {
-  const al = a & 0xffff, ah = a >>> 16, bl = b & 0xffff, bh = b >>> 16;
-  const t = (Math.imul(ah, bl) >>> 0) + (Math.imul(al, bl) >>> 16);
-  const u = (Math.imul(al, bh) >>> 0) + (t & 0xffff);
-  return (Math.imul(ah, bh) + (t >>> 16) + (u >>> 16)) | 0;
-}
 
 // --- Unpacking -----------------------------------------------------------------------------------
 
@@ -665,47 +661,15 @@ export function sqrt(): number {
     copyNumber(Z, A);
     return 0;
   }
-  // Digit by digit: root and remainder of a radicand of 128 bits, two bits of it a step.
-  const exp = W[A_EXP], odd = exp & 1;
-  let xh = odd ? W[A_HI] : W[A_HI] >>> 1;
-  let xl = odd ? W[A_LO] : (W[A_HI] << 31) | (W[A_LO] >>> 1);
-  let spill = odd ? 0 : W[A_LO] << 31;
-  let qh = 0, ql = 0;
-  // The remainder fits 65 bits: a third word holds its top.
-  let r2 = 0, r1 = 0, r0 = 0;
-  for (let i = 0; i < 64; i++) {
-    r2 = (r2 << 2) | (r1 >>> 30);
-    r1 = (r1 << 2) | (r0 >>> 30);
-    r0 = (r0 << 2) | (xh >>> 30);
-    xh = (xh << 2) | (xl >>> 30);
-    xl = (xl << 2) | (spill >>> 30);
-    spill = spill << 2;
-    // Trial subtrahend: 4 * root + 1.
-    const t2 = qh >>> 30, t1 = (qh << 2) | (ql >>> 30), t0 = (ql << 2) | 1;
-    qh = (qh << 1) | (ql >>> 31);
-    ql = ql << 1;
-    const d0 = (r0 >>> 0) - (t0 >>> 0);
-    const d1 = (r1 >>> 0) - (t1 >>> 0) - (d0 < 0 ? 1 : 0);
-    const d2 = r2 - t2 - (d1 < 0 ? 1 : 0);
-    if (d2 >= 0) {
-      r0 = d0 | 0;
-      r1 = d1 | 0;
-      r2 = d2;
-      ql |= 1;
-    }
-  }
-  // Above half a unit in the last place exactly when the remainder exceeds the root.
-  let ext = 0;
-  if ((r2 | r1 | r0) !== 0) {
-    const above = r2 > 0 || (r1 >>> 0) > (qh >>> 0) || (r1 === qh && (r0 >>> 0) > (ql >>> 0));
-    ext = above ? TOP | 1 : 1;
-  }
+  const exp = W[A_EXP], odd = exp & 1, hi = W[A_HI], lo = W[A_LO];
+  if (odd) squareRoot(hi, lo, 0);
+  else squareRoot(hi >>> 1, (hi << 31) | (lo >>> 1), lo << 31);
   W[Z_SIGN] = 0;
   W[Z_CLS] = FINITE;
   W[Z_DEN] = 0;
-  W[Z_HI] = qh;
-  W[Z_LO] = ql;
-  W[Z_EXT] = ext;
+  W[Z_HI] = ROOT[0];
+  W[Z_LO] = ROOT[1];
+  W[Z_EXT] = ROOT[2];
   W[Z_EXP] = (exp - odd) >> 1;
   return 0;
 }
