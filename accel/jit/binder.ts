@@ -40,7 +40,7 @@ export interface Jump {
 
 /** Texts whose value is an int32. */
 const INT =
-  /^(DV\.get\w+\([^()]*(\([^()]*\))?[^()]*\)|Math\.imul\(.*\)|\(\w+[+-][^()|]*(\([^()]*\))?\)\|0|\w+(<<|>>|&|\||\^)\(?-?\w+\)?|r\d+h?)$/;
+  /^(DV\.get(?:Int|Uint)\d+\([^()]*(\([^()]*\))?[^()]*\)|Math\.imul\(.*\)|\(\w+[+-][^()|]*(\([^()]*\))?\)\|0|\w+(<<|>>|&|\||\^)\(?-?\w+\)?|r\d+h?)$/;
 
 /** Semantics whose flags are those of the plain difference of their operands. */
 const PLAIN = new Set([
@@ -694,6 +694,18 @@ export class JitBinder extends Binder {
     return at;
   }
 
+  /** The same for operands that need no alignment, with the name of the linear address. */
+  memoryOperand(i: number, bytes: number, write: boolean): { linear: Expr; at: Expr } {
+    const linear = this.address(i, bytes, write);
+    this.force(linear);
+    return { linear, at: this.let(this.place(bytes, linear, write)) };
+  }
+
+  /** A statement that keeps a linear address for FDP. */
+  keepAddress(linear: Expr): string {
+    return `xa=${linear};`;
+  }
+
   /** Emits that the interpreter does the instruction unless a condition holds. */
   unless(condition: Expr): void {
     this.emit(`if(!(${condition}))${this.e.bail(LEFT_FAULT)}`);
@@ -777,7 +789,7 @@ export class JitBinder extends Binder {
     for (const line of before) this.emit(line);
     // The state is whole while the helper runs: it may fault, ask for the time, or read any register.
     this.emit(
-      `/*save*/R[${words.current}]=${marker};R[${words.end}]=${marker}+((n-${e.count})<<3);`,
+      `/*save*//*x87save*/R[${words.current}]=${marker};R[${words.end}]=${marker}+((n-${e.count})<<3);`,
     );
     this.describe();
     this.emit(
@@ -786,7 +798,9 @@ export class JitBinder extends Binder {
     const fop = this.x87Opcode();
     if (fop !== undefined) this.emit(`R[${S.INSN_FOP}]=${fop};`);
     if (row.guard !== undefined) this.emit(`GUARDS.${row.guard}(cpu);`);
-    this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});/*load*/`);
+    this.emit(
+      `{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});/*load*//*x87load*/`,
+    );
     e.values.forgetRegisters();
     for (const store of after) store();
     this.emit("}");
@@ -817,7 +831,10 @@ export class JitBinder extends Binder {
     }
     if (flags.reads) this.emit(`R[${S.FR}]=fr;R[${S.FC}]=fc;`);
     this.emit(`cpu.operandSize=${insn.operandSize};`);
-    this.emit(`{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});`);
+    const [save, load] = row.guard === "sse" ? ["", ""] : ["/*x87save*/", "/*x87load*/"];
+    this.emit(
+      `${save}{const result=HELPERS.${row.semantic}(${["cpu", ...args].join(",")});${load}`,
+    );
     if (flags.writes) this.emit(`fr=R[${S.FR}];fc=R[${S.FC}];`);
     for (const store of after) store();
     this.emit("}");

@@ -8,6 +8,7 @@ import * as S from "../x86/state.ts";
 import type { JitBinder } from "./binder.ts";
 import { LEFT_FAULT } from "./emitter.ts";
 import { emitSimd } from "./simd.ts";
+import { emitX87 } from "./x87.ts";
 import { emitString } from "./strings.ts";
 
 /** Helpers that access memory by themselves, write general registers, or fault by what they find. */
@@ -30,8 +31,15 @@ export function emitDirect(b: JitBinder): boolean {
   if (row.control === true || row.guard === undefined || HEAVY.test(row.semantic)) return false;
   if (!emitGuard(b, row)) return false;
   if (emitSimd(b)) return true;
-  if (row.guard.startsWith("x87")) emitX87Conditions(b, row);
-  else if (ROUNDING.test(row.semantic)) {
+  if (row.guard.startsWith("x87")) {
+    emitX87Conditions(b, row);
+    if (emitX87(b)) {
+      b.e.x87 = true;
+      if (row.guard === "x87") b.e.vectors.masked = true;
+      return true;
+    }
+  }
+  if (row.guard !== "x87" && ROUNDING.test(row.semantic)) {
     b.unless(`(R[${S.MXCSR}]&8064)===8064`);
   }
   b.callDirect({
@@ -59,8 +67,11 @@ function emitGuard(b: JitBinder, { guard }: Row): boolean {
     case "sse_mmx":
       b.unless(`${sse()}&&${waits}`);
       return true;
-    case "mmx":
     case "x87":
+      if (vectors.masked) return true;
+      b.unless(`${fpu()}&&${waits}`);
+      return true;
+    case "mmx":
       b.unless(`${fpu()}&&${waits}`);
       return true;
   }
@@ -70,7 +81,7 @@ function emitGuard(b: JitBinder, { guard }: Row): boolean {
 /** Emits that the interpreter does the instruction unless all x87 exceptions are and will be masked. */
 function emitX87Conditions(b: JitBinder, { semantic }: Row): void {
   if (semantic === "fnstcw" || semantic.startsWith("fnstsw")) return;
-  b.unless(`(R[${S.FCW}]&63)===63`);
+  if (!b.e.vectors.masked) b.unless(`(R[${S.FCW}]&63)===63`);
   if (semantic !== "fldcw") return;
   const at = b.memoryPlace(0, 2, false, { aligned: false });
   b.emit(`if((DV.getUint8(${at})&63)!==63)${b.e.bail(LEFT_FAULT)}`);

@@ -136,6 +136,8 @@ export class Emitter {
   readonly written = new Set<number>();
   /** Instructions executed since the budget was last brought up to date. */
   count = 0;
+  /** Whether x87 instructions are text here: see `x87.ts`. */
+  x87 = false;
   /** Instructions, counted as `count` is, for which the budget is known to be enough. */
   needs = 0;
   /** Offset in the page of the instruction whose text is being made, and of the next one. */

@@ -283,6 +283,10 @@ export class LongJitBinder extends JitBinder {
     this.emit(`${hi}=(${hi}+${carried(sum, `(${bytes}+${extra})`)})|0;${lo}=${sum};`);
   }
 
+  override keepAddress(linear: Expr): string {
+    return `xa=${linear};xah=${high(linear)};`;
+  }
+
   override indexAddress(n: number): Expr {
     const { lo, hi } = this.halves(n);
     return this.plus(lo, hi, 0, this.e.values.sumOf(n));

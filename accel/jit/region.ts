@@ -19,6 +19,7 @@ import {
   LEFT_OTHER,
 } from "./emitter.ts";
 import { LongJitBinder } from "./long_binder.ts";
+import { x87Frame } from "./x87.ts";
 import { type Graph, type Shape, shape } from "./structure.ts";
 
 /** What writing a region needs of the engine. */
@@ -179,6 +180,8 @@ class Writer {
       ...highs((n) => `r${n}h=R[${n * 2 + 1}];`, used),
       `fr=R[${S.FR}];fc=R[${S.FC}];`,
     ].join("");
+    const x87 = x87Frame(e.long);
+    const [x87Save, x87Load] = e.x87 ? [x87.save, x87.load] : ["", ""];
     const declare = [
       ...used.map((n) => `r${n}=R[${n * 2}]`),
       ...highs((n) => `r${n}h=R[${n * 2 + 1}]`, used),
@@ -187,6 +190,7 @@ class Writer {
       ...(e.indirect ? ["x=0"] : []),
       ...(e.indirect && e.long ? ["xh=0,y=0"] : []),
       ...[...e.locals].map((name) => `${name}=0`),
+      ...(e.x87 ? [x87.declare] : []),
     ].join(",");
     return [
       `let ${declare};`,
@@ -194,9 +198,11 @@ class Writer {
         ? `const lb=R[${LONG_BASE}],pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];`
         : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
       ...[...e.constants].map(([name, value]) => `const ${name}=${value};`),
-      body.replaceAll("/*save*/", save).replaceAll("/*load*/", load),
+      body.replaceAll("/*save*/", save).replaceAll("/*load*/", load)
+        .replaceAll("/*x87save*/", x87Save).replaceAll("/*x87load*/", x87Load),
       `fc=carriesOf(EX[z+${EXIT_FLAGS}]<0?fk:EX[z+${EXIT_FLAGS}],fd,fs,fr,fc);`,
       save,
+      x87Save,
       `${rip}WHY[0]=EX[z+${EXIT_REASON}];`,
       `return (n+EX[z+${EXIT_COUNT}])|0;`,
     ].join("\n");

@@ -44,6 +44,7 @@ import {
 } from "../interp/record.ts";
 import { discover } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
+import { x87Scope } from "./x87.ts";
 import { carriesOf, LEFT_MEMORY, REASONS } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
@@ -131,6 +132,7 @@ export class Translator extends Interpreter {
       cpu: x86,
       ...vectorScope(x86),
       ...stringScope(x86),
+      ...x87Scope(),
       carriesOf,
       WHY: this.why,
     };
