@@ -97,8 +97,17 @@ export function records(c: Context): void {
   };
   c.reserving([p, q, x], () =>
     resumed(c, () => {
-      a.set(p, place());
+      const first = place();
+      a.set(p, first);
       a.set(q, place());
+      if (c.long && rng.chance(10)) { // The same low half with another upper one.
+        a.put(
+          q > 7 ? 0x49 : 0x48,
+          0xb8 | (q & 7),
+          ...bytesOf(first, 4),
+          ...bytesOf(rng.pick([0, -1, 1]), 4),
+        );
+      }
       a.set(x, rng.below(40));
       for (let n = rng.range(4, 16); n > 0; n--) {
         if (rng.chance(65)) access();

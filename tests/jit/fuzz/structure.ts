@@ -6,6 +6,7 @@ import { condition, consumer, instruction } from "./integer.ts";
 import * as L from "./layout.ts";
 import { otherCode, otherData, watched } from "./modes.ts";
 import { floating } from "./floating.ts";
+import { anyInstruction } from "./rows.ts";
 import { interrupts, otherStack, ports, service, stepped, timing } from "./system.ts";
 import { records } from "./records.ts";
 import { vectorInstruction } from "./vector.ts";
@@ -61,6 +62,15 @@ const risky: Kind = (c) =>
       c.rng.chance(75) ? instruction(c) : vectorInstruction(c);
     }
     c.risky = false;
+  });
+
+/** Instructions of all kinds that there are. */
+const rows: Kind = (c) =>
+  resumed(c, () => {
+    for (let n = c.rng.range(1, 8); n > 0; n--) {
+      anyInstruction(c);
+      if (c.rng.chance(20)) consumer(c);
+    }
   });
 
 const choice: Kind = (c, node, child) => {
@@ -316,7 +326,8 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   timing: { weight: 2, branches: () => 0, emit: timing },
   interrupts: { weight: 3, branches: () => 0, emit: interrupts },
   floating: { weight: 8, branches: () => 0, emit: floating },
-  records: { weight: 12, branches: () => 0, emit: records },
+  rows: { weight: 12, branches: () => 0, emit: rows },
+  records: { weight: 14, branches: () => 0, emit: records },
   copied: { weight: 2, branches: () => 0, emit: copied },
   twin: { weight: 2, branches: () => 0, emit: twin },
   otherCode: { weight: 4, branches: () => 0, emit: otherCode },
