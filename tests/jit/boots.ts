@@ -2,8 +2,8 @@
  * Runs guests on the interpreter and on the translator, and compares everything that a guest could notice. Where
  * they part it says after which instruction, and what differed. As a program:
  *
- *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager] [--pieces N]
- *         [--memory MIB] [--regions FILE]
+ *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager | --soon]
+ *         [--pieces N] [--memory MIB] [--regions FILE]
  *
  * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), work, work-amd64, work-smp4 (programs
  *            within it, from some 2,200 million instructions on: give --to 4000), grub, ovmf, memtest86, kernels (all of
@@ -11,6 +11,7 @@
  * --to       the end, 1000 by default; kernels run to their own unless it is given
  * --every    how often everything is compared, 10 by default; the processors are ten times as often
  * --eager    translates at first sight, which is slow
+ * --soon     translates what is hot much sooner than usual
  * --memory   RAM in MiB, if it is not to be the guest's own
  * --pieces   has the translator run at most so many instructions at once, and any number up to that
  * --regions  writes all regions to a file, as `-d in_asm,op,out_js` would
@@ -46,6 +47,8 @@ export interface CompareOptions {
   /** Instructions between two comparisons of everything. Default 10 million. */
   every?: number;
   eager?: boolean;
+  /** Translates what is hot much sooner than usual. */
+  soon?: boolean;
   /** Most instructions that the translator runs at once. */
   pieces?: number;
   trace?: JitOptions["trace"];
@@ -56,9 +59,11 @@ export interface CompareOptions {
 /** Runs a guest on both engines, side by side. */
 export async function compareEngines(
   options: MakeOptions,
-  { to, every = 10 * MILLION, eager = false, pieces, trace, onHash }: CompareOptions,
+  { to, every = 10 * MILLION, eager = false, soon = false, pieces, trace, onHash }: CompareOptions,
 ): Promise<Agreement> {
-  const lockstep = await Lockstep.create(options, { jit: { eager, trace } });
+  const lockstep = await Lockstep.create(options, {
+    jit: { eager, trace, ...(soon ? { sample: 1000, hot: 3000 } : {}) },
+  });
   lockstep.b.pieces = pieces;
   const hashes: Agreement["hashes"] = [];
   const take = () => {
@@ -148,10 +153,11 @@ async function guests(name: string): Promise<[string, MakeOptions, number][]> {
 
 async function main(): Promise<number> {
   const KNOWN = ["--guest", "--to", "--every", "--memory", "--pieces", "--regions"];
+  const FLAGS = ["--eager", "--soon"];
   for (let i = 0; i < Deno.args.length; i++) {
     if (KNOWN.includes(Deno.args[i])) i++;
-    else if (Deno.args[i] !== "--eager") {
-      console.error(`unknown option ${Deno.args[i]}: there are ${KNOWN.join(", ")}, --eager`);
+    else if (!FLAGS.includes(Deno.args[i])) {
+      console.error(`unknown option ${Deno.args[i]}: there are ${[...KNOWN, ...FLAGS].join(", ")}`);
       return 2;
     }
   }
@@ -177,6 +183,7 @@ async function main(): Promise<number> {
         to: to ?? end,
         every,
         eager: Deno.args.includes("--eager"),
+        soon: Deno.args.includes("--soon"),
         pieces: option("pieces") === undefined ? undefined : Number(option("pieces")),
         trace,
         onHash: (instructions, hash) => console.log(`${guest}: ${instructions} ${hash}`),
