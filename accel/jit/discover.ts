@@ -156,6 +156,11 @@ export function discover(
         break;
       }
       if (semantic === "jmp_near" || semantic === "ret") break;
+      if (insn.repeat !== 0 && Object.hasOwn(STRING_HELPERS, semantic) && wanted(next)) {
+        // A long repetition is the interpreter's: come back after it.
+        resumes.add(next);
+        lead(next);
+      }
       offset = next;
       if (leaders.has(offset)) break;
     }
