@@ -6,12 +6,11 @@
  * nor zero where they are moved or compared, are the interpreter's.
  */
 import type { Expr } from "../x86/binder.ts";
-import { compareNormal, operate, operateRoot } from "../x86/fpu/arithmetic.ts";
+import { add80, compare80, div80, mul80, sqrt80 } from "../x86/fpu/arithmetic.ts";
 import { loadInteger80, storeDouble, storeInteger80, storeSingle } from "../x86/fpu/convert.ts";
 import * as S from "../x86/state.ts";
 import type { JitBinder } from "./binder.ts";
 
-const OPERATIONS = ["fadd", "fmul", "", "", "fsub", "fsubr", "fdiv", "fdivr"];
 const ARITHMETIC = /^(fadd|fmul|fsubr?|fdivr?)(_st0|_sti|p|_m32|_m64|_i32|_i16)$/;
 const COMPARE = /^fu?com(i?)(p{0,2})(_m32|_m64|_i32|_i16)?$/;
 /** Where a memory operand is put as an 80-bit number. */
@@ -39,7 +38,7 @@ class X87 {
     const { b } = this, i = b.insn.rm & 7;
     const arithmetic = ARITHMETIC.exec(name);
     if (arithmetic !== null) {
-      this.arithmetic(OPERATIONS.indexOf(arithmetic[1]), arithmetic[2], i);
+      this.arithmetic(arithmetic[1], arithmetic[2], i);
       return true;
     }
     const compare = COMPARE.exec(name);
@@ -234,7 +233,7 @@ class X87 {
     return `${OPERAND}`;
   }
 
-  private arithmetic(op: number, kind: string, i: number): void {
+  private arithmetic(op: string, kind: string, i: number): void {
     const { b } = this;
     this.filled(0);
     let to: Expr, from: Expr;
@@ -246,7 +245,13 @@ class X87 {
       const top = this.place(0), other = i === 0 ? top : this.place(i);
       [to, from] = kind === "_st0" ? [top, other] : [other, top];
     }
-    b.emit(`sw=sw&~${C1}|X87.operate(R,${op},${to},${to},${from});`);
+    const [x, y] = op.endsWith("r") ? [from, to] : [to, from];
+    const call = op === "fadd"
+      ? `add(R,${to},${x},${y},0)`
+      : op.startsWith("fsub")
+      ? `add(R,${to},${x},${y},32768)`
+      : `${op.slice(1, 4)}(R,${to},${x},${y})`;
+    b.emit(`sw=sw&~${C1}|X87.${call};`);
     if (kind === "p") this.pop();
     this.done();
   }
@@ -316,9 +321,11 @@ export function x87Frame(long: boolean): { declare: string; save: string; load: 
 export function x87Scope(): Record<string, unknown> {
   return {
     X87: {
-      operate,
-      root: operateRoot,
-      compare: compareNormal,
+      add: add80,
+      mul: mul80,
+      div: div80,
+      root: sqrt80,
+      compare: compare80,
       integer: loadInteger80,
       double: storeDouble,
       single: storeSingle,

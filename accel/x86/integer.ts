@@ -18,11 +18,13 @@ function divide64(high: number, low: number, divisor: number): number {
   const h = high >>> 0, l = low >>> 0, d = divisor >>> 0;
   if (h === 0) return (l / d) | 0;
   if (h < 0x200000) return Math.floor((h * 0x100000000 + l) / d) | 0;
-  // Two steps of 16 quotient bits each; all intermediates stay below 2^53.
-  const top = h * 0x10000 + (l >>> 16);
-  const q1 = Math.floor(top / d), r1 = top - q1 * d;
-  const rest = r1 * 0x10000 + (l & 0xffff);
-  return (q1 * 0x10000 + Math.floor(rest / d)) | 0;
+  // The estimate is off by one at most, as a quotient below 2^32 of numbers rounded to 53 bits.
+  let q = Math.floor((h * 0x100000000 + l) / d);
+  if (q > 0xffffffff) q = 0xffffffff;
+  const rest = (h - (mulHigh(q, d) >>> 0)) * 0x100000000 + (l - (Math.imul(q, d) >>> 0));
+  if (rest < 0) q--;
+  else if (rest >= d) q++;
+  return q | 0;
 }
 
 /** Signed 64 by 32 bits: the quotient, or {@linkcode DIVIDE_OVERFLOW}. */

@@ -68,22 +68,47 @@ function normal(R: Int32Array, op: number, d: number, a: number, b: number): num
 }
 
 /**
- * R[d..] = R[a..] op R[b..] with all exceptions masked.
+ * R[d..] = R[a..] op R[b..] by `softfloat.ts`, with all exceptions masked.
  *
  * @returns what becomes of the status word's exception flags and C1
  */
-export function operate(R: Int32Array, op: number, d: number, a: number, b: number): number {
-  const flags = normal(R, op, d, a, b);
-  if (flags >= 0) return flags;
+function operate(R: Int32Array, op: number, d: number, a: number, b: number): number {
   F.unpack80(F.A, R, a);
   F.unpack80(F.B, R, b);
-  const all = dyadic(op, R[FCW]);
+  const flags = dyadic(op, R[FCW]);
   F.pack80(R, d);
-  return all & (F.C1 | 0x7f);
+  return flags & (F.C1 | 0x7f);
+}
+
+/** R[d..] = R[a..] + R[b..], or their difference where `flip` is 0x8000; likewise. */
+export function add80(R: Int32Array, d: number, a: number, b: number, flip: number): number {
+  if ((R[FCW] & CONTROL) === NEAREST64) {
+    const flags = N.addNormal(R, d, a, b, flip);
+    if (flags >= 0) return flags;
+  }
+  return operate(R, flip === 0 ? ADD : SUB, d, a, b);
+}
+
+/** R[d..] = R[a..] * R[b..], likewise. */
+export function mul80(R: Int32Array, d: number, a: number, b: number): number {
+  if ((R[FCW] & CONTROL) === NEAREST64) {
+    const flags = N.mulNormal(R, d, a, b);
+    if (flags >= 0) return flags;
+  }
+  return operate(R, MUL, d, a, b);
+}
+
+/** R[d..] = R[a..] / R[b..], likewise. */
+export function div80(R: Int32Array, d: number, a: number, b: number): number {
+  if ((R[FCW] & CONTROL) === NEAREST64) {
+    const flags = N.divNormal(R, d, a, b);
+    if (flags >= 0) return flags;
+  }
+  return operate(R, DIV, d, a, b);
 }
 
 /** R[d..] = square root of R[a..], likewise. */
-export function operateRoot(R: Int32Array, d: number, a: number): number {
+export function sqrt80(R: Int32Array, d: number, a: number): number {
   const flags = (R[FCW] & CONTROL) === NEAREST64 ? N.sqrtNormal(R, d, a) : -1;
   if (flags >= 0) return flags;
   F.unpack80(F.A, R, a);
@@ -93,7 +118,7 @@ export function operateRoot(R: Int32Array, d: number, a: number): number {
 }
 
 /** How two normal numbers or zeros compare: -1, 0 or 1; 2 for others. */
-export function compareNormal(R: Int32Array, a: number, b: number): number {
+export function compare80(R: Int32Array, a: number, b: number): number {
   const as = R[a + 2], bs = R[b + 2], ea = as & 0x7fff, eb = bs & 0x7fff;
   const ah = R[a + 1], bh = R[b + 1], al = R[a], bl = R[b];
   if (ah >= 0 ? (as & 0x7fff) !== 0 || (ah | al) !== 0 : ea === 0 || ea === 0x7fff) return 2;
