@@ -19,7 +19,8 @@ const PROGRAM: Code = [
   ...[0xa9, dword(15)], // test eax, 15
   ...[0x75, rel8("loop")], // jnz
   ...[0xd9, 0xe8, 0xeb, rel8("loop")], // fld1; jmp
-  label("sub"),
+  { fill: 0x1000 },
+  label("sub"), // on the next page
   ...[0x89, 0xc2, 0x83, 0xe2, 3], // mov edx, eax; and edx, 3
   label("again"),
   ...[0x42, 0x83, 0xfa, 4, 0x75, rel8("again")], // inc edx; cmp edx, 4; jne
