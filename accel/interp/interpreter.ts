@@ -127,7 +127,10 @@ export class Interpreter implements Cpu {
       true,
       true,
     ]] as const;
+    // Most forms are not hot at all, and there are many keys to each.
+    const hot = new Set(HOT_FORMS.map((key) => key.split("|", 2).join("|")));
     for (const form of decoder.forms) {
+      if (!hot.has(`${form.row.opcode}|${form.row.operands}`)) continue;
       for (const operandSize of [16, 32, 64] as const) {
         for (
           const address of ["none", "base", "index", "absolute", "rip", "checked"] as AddressForm[]
