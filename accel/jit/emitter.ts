@@ -249,7 +249,7 @@ export class Emitter {
 
   /** Leaves the region for an offset of the page, `done` instructions of the current one executed (0 or 1). */
   exit(offset: number | Expr, reason: number, done = 0): string {
-    const { pending } = this, dynamic = typeof offset === "string";
+    const { pending } = this, dynamic = typeof offset === "string" || offset === DYNAMIC;
     if (dynamic) this.indirect = true;
     const words = [
       dynamic ? DYNAMIC : offset,

@@ -25,7 +25,7 @@ export function note(cpu: X86): void {
   const R = cpu.R;
   R[S.FOP] = R[S.INSN_FOP];
   R[S.FIP] = R[S.INSN_IP];
-  R[S.FIP_HI] = R[S.INSN_IP_HI];
+  R[S.FIP_HI] = R[S.LONG] !== 0 ? R[S.INSN_IP_HI] : 0;
   R[S.FCS] = R[S.SEG_SEL + S.CS];
 }
 

@@ -69,3 +69,44 @@ alike("two addresses of which only the upper halves differ", { high: true }, (a,
   a.op([0x8b], EAX, { base: EBX, disp: 0 });
   a.op([0x8b], EAX, { base: ECX, disp: 4 });
 });
+
+alike("a call of the last byte of the page before, in code with a return", {}, (a, at) => {
+  const back: Label = {}, main: Label = {}, near: Label = {};
+  a.jump(main);
+  a.fill(at(L.CODE + 0xfff), 0xcc);
+  a.bind(back);
+  a.set(EBX, -5);
+  a.put(0xc3);
+  a.bind(near);
+  a.put(0xc3);
+  a.bind(main);
+  a.call(near);
+  a.call(back);
+});
+
+alike("the address of an x87 instruction in compatibility mode", { high: true }, (a, at) => {
+  const pointer: Label = {},
+    inside: Label = {},
+    low: Label = {},
+    high: Label = {},
+    over: Label = {};
+  const down = -at(0);
+  a.put(0xdb, 0xe3, 0xd9, 0xe8); // fninit; fld1
+  a.jump(over);
+  a.bind(pointer);
+  a.address(inside, 4, down);
+  a.put(L.CODE0, 0);
+  a.bind(over);
+  a.op([0xff], 5, { disp: 0, relative: true }); // jmp far [pointer]
+  a.bytes.length -= 4;
+  a.distance(pointer, 4);
+  a.bind(inside);
+  a.put(0xd9, 0xee, 0xde, 0xc1); // fldz; faddp
+  a.put(0xea); // jmp far low
+  a.address(low, 4, down);
+  a.put(L.LONG0, 0);
+  a.bind(low);
+  a.setLabel(EAX, high);
+  a.put(0xff, 0xe0); // jmp rax
+  a.bind(high);
+});
