@@ -14,10 +14,11 @@ import { createPc, type PcBoard, type PcOptions } from "../../../hw/boards/pc.ts
 import type { Image } from "./kernel.ts";
 import * as L from "./layout.ts";
 
-/** Engines by name: the reference, translation at first sight, and of what is hot, sooner than usual. */
+/** Engines by name: the reference, translation at first sight, and of what is hot, sooner than usual: the longer stretches are, the later. */
 const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpreter> = {
   interpreter: (bus) => new Interpreter(bus, parseCpuModel("max")),
   eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true, most: 60 }),
+  warm: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 5000, hot: 3000 }),
   hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 600 }),
 };
 /** Halts in a row, without an instruction between them, after which nothing more is expected. */
@@ -100,7 +101,7 @@ export class Engines {
   }
 
   /** @param names those to compare with the interpreter */
-  static async create(names: readonly string[] = ["eager", "hot"]): Promise<Engines> {
+  static async create(names: readonly string[] = ["eager", "hot", "warm"]): Promise<Engines> {
     const list: Engine[] = [];
     for (const name of ["interpreter", ...names]) list.push(await Engine.create(name));
     return new Engines(list);

@@ -26,8 +26,11 @@ export interface Trial {
 /** What a seed stands for, without some of its pieces. */
 export function trialOf(seed: number, without?: ReadonlySet<number>): Trial {
   // Translation at first sight takes most of the time, and makes a region wherever a stop happens to be.
-  const eager = seed % 4 === 0, names = eager ? ["eager", "hot"] : ["hot"];
-  const counts = stops(seed, eager ? 12_000 : 6_000);
+  const [names, counts] = seed % 4 === 0
+    ? [["eager", "hot"], stops(seed, 12_000, LENGTH)]
+    : seed % 4 === 1
+    ? [["warm"], stops(seed, 30_000, 2 * LENGTH)]
+    : [["hot"], stops(seed, 6_000, LENGTH)];
   const { image, constants } = makeProgram(seed, without), rng = new Prng(seed ^ 0xd3a);
   const writes = new Map<number, readonly [number, number]>();
   for (const count of constants.length > 0 && rng.chance(40) ? counts : []) {
@@ -37,10 +40,10 @@ export function trialOf(seed: number, without?: ReadonlySet<number>): Trial {
 }
 
 /** Instructions of one program. */
-export const LENGTH = 60_000;
+const LENGTH = 60_000;
 
 /** The counts of instructions at which the engines of a program are compared: odd ones, near and far. */
-export function stops(seed: number, far: number, length = LENGTH): number[] {
+function stops(seed: number, far: number, length: number): number[] {
   const rng = new Prng(seed ^ 0x0dd), counts: number[] = [];
   for (let at = 0; at < length;) {
     const kind = rng.below(10);
@@ -152,10 +155,10 @@ export class Fuzzer {
   /** Runs the program of a seed. */
   async run(seed: number): Promise<Failure | undefined> {
     if (this.since++ % PER_BOARDS === 0) await this.renew();
-    const engines = this.engines!, failure = runTrial(engines, trialOf(seed));
+    const engines = this.engines!, trial = trialOf(seed), failure = runTrial(engines, trial);
     this.programs++;
     this.instructions += engines.count;
-    if (engines.count < LENGTH) this.ended++;
+    if (engines.count < trial.counts.at(-1)!) this.ended++;
     if (failure !== undefined) this.since = 0;
     return failure;
   }
