@@ -131,14 +131,15 @@ export class Mmu {
   }
 
   private drop(list: Int32Array, count: number): void {
+    for (let i = 0; i < count; i++) this.dropPage(list[i]);
+  }
+
+  private dropPage(page: number): void {
     const tlb = this.tlb;
-    for (let i = 0; i < count; i++) {
-      const page = list[i];
-      tlb[page] = SLOW;
-      tlb[page + TLB_WRITE] = SLOW;
-      tlb[page + TLB_USER] = SLOW;
-      tlb[page + TLB_USER + TLB_WRITE] = SLOW;
-    }
+    tlb[page] = SLOW;
+    tlb[page + TLB_WRITE] = SLOW;
+    tlb[page + TLB_USER] = SLOW;
+    tlb[page + TLB_USER + TLB_WRITE] = SLOW;
   }
 
   /** INVLPG: drops the translation of one page, global or not, whatever its size. */
@@ -150,9 +151,7 @@ export class Mmu {
       for (let table = 0; table < 4; table++) {
         this.tlb.fill(SLOW, (table << 20) + first, (table << 20) + first + 0x400);
       }
-    } else {
-      this.drop(Int32Array.of(page), 1);
-    }
+    } else this.dropPage(page);
     this.onFlush();
   }
 

@@ -35,11 +35,13 @@ function lengthOf(dr7: number, n: number): number {
   return LENGTHS[(dr7 >>> (18 + 4 * n)) & 3];
 }
 
-/** Whether instructions must be executed one at a time now. */
+/**
+ * Whether instructions must be executed one at a time now. RF alone is no reason, and every return from a page
+ * fault sets it: without breakpoints there is nothing that it could hold off.
+ */
 export function hasDebugWork(cpu: X86): boolean {
   const R = cpu.R;
-  return (R[S.EFLAGS] & (S.TF | S.RF)) !== 0 || (R[S.DR7] & DR7_ENABLES) !== 0 ||
-    R[S.PENDING_DEBUG] !== 0;
+  return (R[S.EFLAGS] & S.TF) !== 0 || (R[S.DR7] & DR7_ENABLES) !== 0 || R[S.PENDING_DEBUG] !== 0;
 }
 
 /**
