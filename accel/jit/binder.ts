@@ -566,6 +566,19 @@ export class JitBinder extends Binder {
     this.setGpr(5, value);
   }
 
+  /** PUSHAD or POPAD on a flat stack. */
+  moveAll(pushes: boolean): void {
+    const sp = this.named(4), low = pushes ? this.let(`(${sp}-32)|0`) : sp;
+    const at = this.place(32, low, pushes);
+    // EDI lies lowest.
+    for (let n = 0; n < 8; n++) {
+      const slot = hostSum(at, 28 - 4 * n);
+      if (pushes) this.set(32, slot, this.low(n));
+      else if (n !== 4) this.setGpr(n, this.let(this.get(32, slot)));
+    }
+    this.setGpr(4, pushes ? low : this.let(`(${sp}+32)|0`));
+  }
+
   // Index registers of string instructions, at their whole width.
 
   /** An address in register `n`, under a name. */

@@ -28,6 +28,10 @@ export function emitDirect(b: JitBinder): boolean {
     return true;
   }
   if (emitString(b)) return true;
+  if (/^(pusha|popa)$/.test(row.semantic) && b.insn.operandSize === 32) {
+    b.moveAll(row.semantic === "pusha");
+    return true;
+  }
   if (row.control === true || row.guard === undefined || HEAVY.test(row.semantic)) return false;
   if (!emitGuard(b, row)) return false;
   if (emitSimd(b)) return true;

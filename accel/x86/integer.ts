@@ -207,24 +207,27 @@ function bitString(change: (d: number, mask: number) => number, writes: boolean)
 // Stack frames of several words.
 
 const ALL = [S.RAX, S.RCX, S.RDX, S.RBX, S.RSP, S.RBP, S.RSI, S.RDI];
+const POPPED = new Int32Array(8);
 
 const pusha: Helper = (cpu) => {
   const { R } = cpu, size = (cpu.operandSize >> 3) as 2 | 4;
   const stack = Stack.current(cpu);
   stack.reserve(8, size);
-  const values = ALL.map((r) => R[r]);
-  for (const value of values) stack.push(size, value);
+  // ESP is pushed as it was: nothing changes before the end.
+  for (let i = 0; i < 8; i++) stack.push(size, R[ALL[i]]);
   setStackPointer(cpu, stack.pointer);
 };
 
 const popa: Helper = (cpu) => {
   const { R, U16 } = cpu, size = (cpu.operandSize >> 3) as 2 | 4;
-  const values = ALL.map((_, i) => peekStack(cpu, i * size, size));
-  ALL.toReversed().forEach((r, i) => {
-    if (r === S.RSP) return;
-    if (size === 4) R[r] = values[i];
-    else U16[r * 2] = values[i];
-  });
+  // Read once before any register changes: the last may fault.
+  for (let i = 0; i < 8; i++) POPPED[i] = peekStack(cpu, i * size, size);
+  for (let i = 0; i < 8; i++) {
+    const r = ALL[7 - i];
+    if (r === S.RSP) continue;
+    if (size === 4) R[r] = POPPED[i];
+    else U16[r * 2] = POPPED[i];
+  }
   dropStack(cpu, 8 * size);
 };
 
