@@ -2,7 +2,7 @@
  * Runs guests on the interpreter and on the translator, and compares everything that a guest could notice. Where
  * they part it says after which instruction, and what differed. As a program:
  *
- *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager | --soon]
+ *     deno run -A tests/jit/boots.ts [--guest NAME,...] [--to MILLIONS] [--every MILLIONS] [--eager | --soon] [--full]
  *         [--pieces N] [--memory MIB] [--regions FILE]
  *
  * --guest    i386, amd64, smp4, amd64-smp4, pae (Linux), work, work-amd64, work-smp4 (programs
@@ -12,6 +12,7 @@
  * --every    how often everything is compared, 10 by default; the processors are ten times as often
  * --eager    translates at first sight, which is slow
  * --soon     translates what is hot much sooner than usual
+ * --full     takes the kernels at their full size
  * --memory   RAM in MiB, if it is not to be the guest's own
  * --pieces   has the translator run at most so many instructions at once, and any number up to that
  * --regions  writes all regions to a file, as `-d in_asm,op,out_js` would
@@ -145,7 +146,7 @@ async function guests(name: string): Promise<[string, MakeOptions, number][]> {
   return Promise.all(
     wanted.map(async (one): Promise<[string, MakeOptions, number]> => [
       one,
-      await kernel(one),
+      await kernel(one, Deno.args.includes("--full")),
       Infinity,
     ]),
   );
@@ -153,7 +154,7 @@ async function guests(name: string): Promise<[string, MakeOptions, number][]> {
 
 async function main(): Promise<number> {
   const KNOWN = ["--guest", "--to", "--every", "--memory", "--pieces", "--regions"];
-  const FLAGS = ["--eager", "--soon"];
+  const FLAGS = ["--eager", "--soon", "--full"];
   for (let i = 0; i < Deno.args.length; i++) {
     if (KNOWN.includes(Deno.args[i])) i++;
     else if (!FLAGS.includes(Deno.args[i])) {

@@ -121,19 +121,20 @@ export const OTHERS: Readonly<Record<string, () => Promise<MakeOptions>>> = {
   },
 };
 
-const KERNELS = fromFileUrl(new URL("../../bench/microbench/out10", import.meta.url));
+const KERNELS = fromFileUrl(new URL("../../bench/microbench", import.meta.url));
 
 /** Names of the bare-metal kernels, such as `alu.32`. */
 export function kernelNames(): string[] {
-  return [...Deno.readDirSync(KERNELS)].map(({ name }) => name)
+  return [...Deno.readDirSync(join(KERNELS, "out10"))].map(({ name }) => name)
     .filter((name) => name.endsWith(".elf")).map((name) => name.slice(0, -4)).sort();
 }
 
-/** A bare-metal kernel of `bench/microbench`, at a tenth of its size. */
-export async function kernel(name: string): Promise<MakeOptions> {
-  const file = join(KERNELS, `${name}.elf`), bytes = await Deno.readFile(file);
+/** A bare-metal kernel of `bench/microbench`, at a tenth of its size unless it is to be the whole. */
+export async function kernel(name: string, full = false): Promise<MakeOptions> {
+  const file = join(KERNELS, full ? "out100" : "out10", `${name}.elf`),
+    bytes = await Deno.readFile(file);
   return () => ({
-    memory: 32 * MIB,
+    memory: 64 * MIB,
     kernel: { kernel: { file, bytes } },
     devices: ["isa-debug-exit,iobase=0xf4,iosize=4"],
   });
