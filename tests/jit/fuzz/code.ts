@@ -121,6 +121,25 @@ export function resumed(c: Context, body: () => void): void {
   a.bind(after);
 }
 
+/** Data among the code, which is written without code being changed. */
+export function mixed(c: Context): void {
+  const { a, rng } = c, cell: Label = {}, over: Label = {};
+  a.jump(over);
+  a.bind(cell);
+  a.put(0, 0, 0, 0);
+  a.bind(over);
+  const times = rng.chance(30) ? c.counter() : undefined, top: Label = {};
+  if (times !== undefined) a.store(times, rng.range(20, 300));
+  a.bind(top);
+  a.op([0xff], rng.below(2), { disp: 0 });
+  a.bytes.length -= 4;
+  a.address(cell, 4);
+  if (rng.chance(50)) instruction(c);
+  if (times === undefined) return;
+  a.op([0xff], 1, { disp: times });
+  a.branch(NOT_ZERO, top);
+}
+
 /** A function in a page of its own which the second set of page tables exchanges with another. */
 export function twin(c: Context): void {
   const { a, rng } = c, over: Label = {}, label: Label = {};

@@ -1,7 +1,7 @@
 /** The pieces that a fuzzed program is built of: a tree of control structures with straight code in them. */
 import { bytesOf, EAX, EBP, EBX, ECX, EDI, ESI, type Label } from "./assembler.ts";
 import { type Context, NOT_SIGN, NOT_ZERO, ZERO } from "./context.ts";
-import { copied, resumed, selfModifying, twin } from "./code.ts";
+import { copied, mixed, resumed, selfModifying, twin } from "./code.ts";
 import { condition, consumer, instruction } from "./integer.ts";
 import * as L from "./layout.ts";
 import { otherCode, otherData, watched } from "./modes.ts";
@@ -224,6 +224,44 @@ const call: Kind = (c) => {
   }
 };
 
+/** Jumps by way of the stack: RET to a place of one's own, a call of what follows, a function that calls itself. */
+const odd: Kind = (c, _, child) => {
+  const { a, rng } = c, on: Label = {};
+  switch (rng.below(3)) {
+    case 0: {
+      const r = c.target();
+      a.setLabel(r, on);
+      a.put(...(r > 7 ? [0x41] : []), 0x50 | (r & 7), 0xc3); // push, ret
+      if (rng.chance(50)) a.put(0xcc);
+      a.bind(on);
+      return child(0);
+    }
+    case 1: {
+      const r = c.target();
+      a.call(on);
+      if (rng.chance(30)) a.put(0x90);
+      a.bind(on);
+      a.put(...(r > 7 ? [0x41] : []), 0x58 | (r & 7)); // pop
+      return child(0);
+    }
+    default: {
+      const cell = c.counter(), over: Label = {}, end: Label = {}, times = Math.min(turns(c), 12);
+      a.store(cell, times);
+      a.call(on);
+      a.jump(over);
+      a.bind(on);
+      a.op([0xff], 1, { disp: cell });
+      a.branch(8, end, true); // js
+      if (rng.chance(50)) repeat(c, times, () => child(0));
+      a.call(on);
+      if (rng.chance(50)) instruction(c);
+      a.bind(end);
+      a.put(0xc3);
+      return a.bind(over);
+    }
+  }
+};
+
 /** Registers or a frame on the stack around other pieces. */
 const frame: Kind = (c, _, child) => {
   const { a, rng } = c;
@@ -335,6 +373,8 @@ const KINDS: Record<string, { weight: number; branches: (rng: Prng) => number; e
   watched: { weight: 2, branches: () => 1, emit: (c, _, child) => watched(c, () => child(0)) },
   gap: { weight: 3, branches: () => 0, emit: gap },
   call: { weight: 8, branches: () => 0, emit: call },
+  odd: { weight: 4, branches: () => 1, emit: odd },
+  mixed: { weight: 3, branches: () => 0, emit: mixed },
   choice: { weight: 10, branches: (rng) => rng.range(1, 2), emit: choice },
   loop: { weight: 14, branches: () => 1, emit: loop },
   exits: { weight: 4, branches: () => 2, emit: exits },
