@@ -18,8 +18,8 @@ import * as L from "./layout.ts";
 const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpreter> = {
   interpreter: (bus) => new Interpreter(bus, parseCpuModel("max")),
   eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true, most: 60 }),
-  warm: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 4000, hot: 500 }),
-  hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 600 }),
+  warm: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 4000, hot: 300 }),
+  hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 150 }),
 };
 /** Halts in a row, without an instruction between them, after which nothing more is expected. */
 const MOST_HALTS = 50;
