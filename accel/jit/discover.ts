@@ -38,7 +38,7 @@ export interface Discovery {
 
 /** Bounds and knowledge that discovery goes by. */
 export interface Limits {
-  /** Most instructions of a region. */
+  /** Most instructions of a region; those with long texts count for several, see {@linkcode weight}. */
   instructions: number;
   /** Whether code at an offset is known to the interpreter; what is not is left to it. */
   known: (offset: number) => boolean;
@@ -59,6 +59,18 @@ function callable(insn: Insn): boolean {
     KNOWN.has(o.kind) &&
     !(("EWQFO".includes(o.kind)) && (o.bytes > 16 || o.bytes === -1 || o.bytes === -2));
   return operands.every(small);
+}
+
+/** How many others an instruction stands for in length of text: those of x87, MMX and SSE are long. */
+function weight({ form: { row: { guard = "" } } }: Insn): number {
+  return guard === "x87" || guard === "mmx" || guard === "sse" ? 3 : 1;
+}
+
+/** What counts for {@linkcode Limits.instructions}. */
+export function weigh({ blocks }: Discovery): number {
+  let sum = 0;
+  for (const { insns } of blocks.values()) for (const { insn } of insns) sum += weight(insn);
+  return sum;
 }
 
 /** Whether the region's code may contain an instruction. */
@@ -104,7 +116,7 @@ export function discover(
       const insn = { ...decoder.result };
       if (translatable(insn, meaning)) {
         placed = { insn, offset };
-        left--;
+        left -= weight(insn);
       }
     }
     decoded.set(offset, placed);

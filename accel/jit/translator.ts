@@ -42,7 +42,7 @@ import {
   RING_SIZE,
   TLB_BASE,
 } from "../interp/record.ts";
-import { discover } from "./discover.ts";
+import { discover, weigh } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
 import { x87Scope } from "./x87.ts";
 import { carriesOf, LEFT_MEMORY, REASONS } from "./emitter.ts";
@@ -74,6 +74,12 @@ const MOST_INSTRUCTIONS = 600;
 const MOST_MERGED = 500;
 /** Most guest instructions of a region in a page that has more. */
 const MOST_APART = 250;
+/**
+ * Most characters of a region's text. V8 never optimises a function above 61,440 bytes of bytecode, which is about as
+ * many as characters: loops of 57,000 (ADC) and 66,000 characters (MULSS) made 270 and 120 million instructions a
+ * second, with 61,000 and 72,000 it was 140 and 30.
+ */
+const MOST_TEXT = 50_000;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
 const WORTH = 8, TRIAL = 1024;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
@@ -327,6 +333,7 @@ export class Translator extends Interpreter {
     places: readonly number[],
     mates: readonly Region[],
     began: number,
+    most = this.most,
   ): void {
     const { code, store } = this, { heat } = store, C = code.records;
     const owner = code.owners[page], host = owner % code.hostPages;
@@ -346,7 +353,8 @@ export class Translator extends Interpreter {
     const linked = (at: number) =>
       at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
     const before = mates.reduce((n, { instructions }) => n + instructions, 0);
-    const merge = before < MOST_MERGED;
+    const merge = before < MOST_MERGED &&
+      mates.reduce((n, { size }) => n + size, 0) < MOST_TEXT * 0.8;
     const starts = places.map((p) => C[p + F_PLACE] & 0xfff);
     if (merge) {
       for (const { places } of mates) for (const at of places) starts.push(C[at + F_PLACE] & 0xfff);
@@ -362,7 +370,7 @@ export class Translator extends Interpreter {
       },
       starts,
       {
-        instructions: Math.min(this.most, merge ? MOST_INSTRUCTIONS : MOST_APART),
+        instructions: Math.min(most, merge ? MOST_INSTRUCTIONS : MOST_APART),
         known: (offset) => this.eager || seen(offset),
         ways: (offset, target, next) => {
           if (this.eager) return [true, true];
@@ -401,6 +409,11 @@ export class Translator extends Interpreter {
         return at;
       },
     });
+    if (text.body.length > MOST_TEXT) {
+      const fewer = Math.min(most, weigh(discovery)) * 0.9 * MOST_TEXT / text.body.length;
+      this.translate(page, places, mates, began, Math.floor(fewer));
+      return;
+    }
     const make = new Function(
       ...Object.keys(this.scope),
       "EX",

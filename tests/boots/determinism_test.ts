@@ -73,6 +73,15 @@ guestTest("Linux reaches the same state on every way to its shell", async (t) =>
     assertEquals(await toShell(vm), later);
   });
 
+  await t.step("A boot under the translator is the same, and the event loop turns", async () => {
+    await using vm = await Machine.create({ ...options, accel: "jit" });
+    assertResponsive(await measureEventLoop(() => vm.serial.expect(INIT)));
+    assertEquals(place(vm), init);
+    assertEquals(await toShell(vm), later);
+    const { executed } = vm.translation!;
+    assert(executed > vm.instructions / 2, `${executed} of ${vm.instructions} were translated`);
+  });
+
   await t.step("A machine that goes on from a snapshot is the same", async () => {
     await using vm = await Machine.create(options);
     vm.restore(snapshot);
