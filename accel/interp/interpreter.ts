@@ -90,7 +90,7 @@ export class Interpreter implements Cpu {
   private codeSelector = -1;
   private codeBase = 0;
   /** For the history: contexts that were left, and how many there have been. */
-  private readonly leftContexts: CodeContext[] = [];
+  private readonly leftContexts = new Int32Array(5 * RING_SIZE);
   private contexts = 0;
   /** Number of the record that {@linkcode Interpreter.stepPlace} used last. */
   private step = 0;
@@ -168,6 +168,7 @@ export class Interpreter implements Cpu {
       lookup: () => long ? this.lookup64() : this.lookup(),
       cross: (p: number) => this.cross(p),
       region: (p: number) => this.enterRegion(p),
+      goOn: () => this.goOn(long),
     };
     const names = Object.keys(scope);
     const source = loopSource(this.operations.hotBodies((key) => variants.get(key), long), long);
@@ -262,6 +263,24 @@ export class Interpreter implements Cpu {
     // What was not executed is not owed.
     this.target -= this.left;
     this.left = 0;
+  }
+
+  /**
+   * After an instruction that may have changed what code means: takes stock of that as between two stretches,
+   * and tells whether the loop may go on. It may not where {@linkcode Interpreter.run} has something to do.
+   */
+  // hot: bench/microbench, int80 and fastsys.
+  private goOn(long: boolean): boolean {
+    const { R, x86 } = this;
+    if (x86.attention || x86.repeating || x86.iterations > 1 || this.initPending) return false;
+    if ((R[S.ACTIVITY] | R[S.SHADOW]) !== 0 || (R[S.LONG] !== 0) !== long) return false;
+    if (this.nmiPending || (this.intr && (R[S.EFLAGS] & S.IF) !== 0)) return false;
+    if (hasDebugWork(x86)) return false;
+    R[S.EFLAGS] &= ~S.RF;
+    x86.iterations = 0;
+    this.updateMode();
+    R[LINK_FROM] = 0;
+    return true;
   }
 
   /** INIT came from within an instruction, which is over now. */
@@ -420,7 +439,13 @@ export class Interpreter implements Cpu {
     const { R } = this, cs = R[S.SEG_SEL + S.CS], base = R[S.SEG_BASE + S.CS];
     if (cs === this.codeSelector && base === this.codeBase && bits === this.codeBits) return;
     if (this.codeSelector >= 0) {
-      this.leftContexts[this.contexts % RING_SIZE] = this.context();
+      // hot: each system call comes here twice.
+      const left = this.leftContexts, at = 5 * (this.contexts % RING_SIZE);
+      left[at] = this.codeSelector;
+      left[at + 1] = this.codeBase;
+      left[at + 2] = this.codeBits;
+      left[at + 3] = R[PAGE_IP];
+      left[at + 4] = R[PAGE_IP_HI];
       this.note(contextMark(this.contexts++));
     }
     // A page's start as an offset in CS means nothing in another CS.
@@ -638,7 +663,10 @@ export class Interpreter implements Cpu {
     const { R } = this;
     const executed = recentInstructions(R, this.code.records, this.branches, count, {
       context: this.context(),
-      left: this.leftContexts,
+      left: Array.from({ length: Math.min(this.contexts, RING_SIZE) }, (_, n) => {
+        const [cs, base, bits, page, pageHigh] = this.leftContexts.subarray(5 * n);
+        return { cs, base, bits: bits as CodeContext["bits"], page, pageHigh };
+      }),
       inLoop: this.inLoop,
       untold: this.untold,
     });

@@ -24,7 +24,7 @@ import {
   RING_SIZE,
   TLB_BASE,
 } from "./record.ts";
-import { LEAVE, LOOK_UP } from "./operations.ts";
+import { LOOK_UP } from "./operations.ts";
 
 const MASK = RING_SIZE - 1;
 
@@ -35,7 +35,8 @@ const MASK = RING_SIZE - 1;
  *
  * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `PG` (pages), `B`
  * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave), `cross(p)`, and `region(p)`
- * (executes translated code; gives the place to go on at, for which it sets `R[PLACE_END]`).
+ * (executes translated code; gives the place to go on at, for which it sets `R[PLACE_END]`), and `goOn()`
+ * (after a control instruction: whether the loop may look the next instruction up itself).
  */
 export function loopSource(hotBodies: string, long: boolean): string {
   const high = (lo: string) => `R[${PAGE_IP_HI}]+((${lo}>>>0)<(R[${PAGE_IP}]>>>0)?1:0)`;
@@ -108,7 +109,10 @@ if(after===0){p+=${RECORD};continue L;}
 B[++k&${MASK}]=p;
 pEnd+=${LOOKUP_PLACE - RECORD}-p;p=${LOOKUP_PLACE};R[${PLACE_END}]=pEnd;
 if(after===${LOOK_UP})continue L;
-if(after===${LEAVE})break L;
+if(p===pEnd)break L;
+R[${RING_AT}]=k;
+if(!goOn())break L;
+k=R[${RING_AT}];continue L;
 }
 }
 }

@@ -207,12 +207,15 @@ export class MsrFile {
   private readonly known: Definition[];
   /** Position in `known` by address. */
   private readonly slots = new Map<number, number>();
+  /** The same for STAR and the three registers behind it. */
+  private readonly near: Int32Array;
   /** Low and high words of `known`. */
   private readonly words: Int32Array;
 
   constructor(private readonly cpu: X86) {
     this.known = definitions(cpu.model);
     this.known.forEach(({ address }, slot) => this.slots.set(address, slot));
+    this.near = Int32Array.from([0, 1, 2, 3], (n) => this.slots.get(STAR + n) ?? -1);
     this.words = new Int32Array(2 * this.known.length);
     this.reset();
   }
@@ -372,14 +375,20 @@ export class MsrFile {
     return address === FS_BASE ? S.FS : address === GS_BASE ? S.GS : -1;
   }
 
+  // hot: SYSCALL and SYSRET look at STAR and the three registers behind it.
+  private slotOf(address: number): number {
+    const near = address - STAR;
+    return near >= 0 && near < 4 ? this.near[near] : this.slots.get(address)!;
+  }
+
   /** Low half of a register that the model has. */
   low(address: number): number {
-    return this.words[2 * this.slots.get(address)!];
+    return this.words[2 * this.slotOf(address)];
   }
 
   /** High half of a register that the model has. */
   high(address: number): number {
-    return this.words[2 * this.slots.get(address)! + 1];
+    return this.words[2 * this.slotOf(address) + 1];
   }
 
   /** Sets a register that the model has, unchecked. */

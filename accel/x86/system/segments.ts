@@ -307,7 +307,8 @@ export function loadSegment(cpu: X86, segment: number, selector: number): void {
 /** After a return to an outer ring: data segments that are too privileged for it become null (SDM vol. 3, 5.8.6). */
 export function dropInnerSegments(cpu: X86): void {
   const R = cpu.R, cpl = R[S.CPL];
-  for (const segment of [S.ES, S.DS, S.FS, S.GS]) {
+  for (let segment = S.ES; segment <= S.GS; segment++) {
+    if (segment === S.CS || segment === S.SS) continue;
     const attr = R[S.SEG_ATTR + segment];
     // FS and GS keep the bases that were written to their MSRs.
     if (cpu.longActive && isNull(R[S.SEG_SEL + segment])) continue;
