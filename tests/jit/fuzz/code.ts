@@ -40,10 +40,16 @@ export function selfModifying(c: Context): void {
   };
   switch (rng.below(4)) {
     case 0: { // The constant of an instruction that follows at once.
-      sometimes(c, () => write(label, rng.chance(70) ? 4 : 3, rng.chance(50) ? 32 : 8));
+      sometimes(
+        c,
+        () => rng.chance(50) ? write(label, 4, 32) : write(label, rng.pick([4, 3, 1]), 8),
+      );
       if (rng.chance(50)) instruction(c);
       a.put(0xb8 | rng.pick(c.free.filter((r) => r < 8)), ...bytesOf(rng.value() | 0, 4));
-      return a.bind(label);
+      a.bind(label);
+      // The last instruction of what can be translated at a stretch.
+      if (rng.chance(40)) a.put(0xcd, 0x80);
+      return;
     }
     case 1: { // The condition of a branch.
       const over: Label = {};

@@ -56,23 +56,29 @@ function stops(seed: number, far: number, length: number): number[] {
 /** Counts of instructions between two comparisons of memory. */
 const MEMORY_STOPS = 8;
 
-/** Runs a program from its start; undefined if the engines stay alike. */
+/** Runs a program from its start; undefined if the engines stay alike. What they throw is a failure too. */
 export function runTrial(
   engines: Engines,
   { image, counts, names, writes }: Trial,
 ): Failure | undefined {
-  engines.start(image, names);
   let alike = 0;
-  for (const [i, count] of counts.entries()) {
-    const differences = engines.advance(count, i % MEMORY_STOPS === 0 || i === counts.length - 1);
-    if (differences !== "") return { alike, apart: count, differences };
-    alike = count;
-    const write = writes?.get(count);
-    if (write !== undefined) engines.write(...write);
-    if (engines.over || engines.count < count) break;
+  try {
+    engines.start(image, names);
+    for (const [i, count] of counts.entries()) {
+      const memory = i % MEMORY_STOPS === 0 || i === counts.length - 1;
+      const differences = engines.advance(count, memory);
+      if (differences !== "") return { alike, apart: count, differences };
+      alike = count;
+      const write = writes?.get(count);
+      if (write !== undefined) engines.write(...write);
+      if (engines.over || engines.count < count) break;
+    }
+    const differences = engines.compareAll();
+    return differences === "" ? undefined : { alike, apart: alike, differences };
+  } catch (error) {
+    const differences = error instanceof Error ? error.stack ?? error.message : `${error}`;
+    return { alike, apart: alike, differences };
   }
-  const differences = engines.compareAll();
-  return differences === "" ? undefined : { alike, apart: alike, differences };
 }
 
 /** Finds the fewest instructions after which the engines of a failing program differ. */
