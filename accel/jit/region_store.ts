@@ -53,6 +53,10 @@ export class RegionStore {
   compiled = 0;
   instructions = 0;
   invalidated = 0;
+  /** Regions that ended in other ways: see `TranslationStatistics`. */
+  replaced = 0;
+  unworthy = 0;
+  forgotten = 0;
   /** Host milliseconds that translating took, and the most at once: reported, and never looked at here. */
   compileTime = 0;
   longestCompile = 0;
@@ -105,12 +109,16 @@ export class RegionStore {
 
   /** Gives up the regions of a code page for one that takes their place. */
   replace(page: number): void {
-    for (const id of this.ofPage(page)) this.remove(id);
+    for (const id of this.ofPage(page)) {
+      this.replaced++;
+      this.remove(id);
+    }
   }
 
   /** Gives up a region that is not worth being entered, for good. */
   giveUp(id: number): void {
     const { places } = this.at(id);
+    this.unworthy++;
     this.remove(id);
     for (const place of places) this.heat.leave(place);
   }
@@ -124,6 +132,7 @@ export class RegionStore {
   beCareful(id: number): void {
     const { page, instructions } = this.at(id);
     this.careful.add(this.code.owners[page]);
+    this.replaced++;
     this.remove(id);
     this.raise(page, instructions);
   }
@@ -196,6 +205,7 @@ export class RegionStore {
   }
 
   private forget(): void {
+    this.forgotten += this.regions;
     this.heat.clear();
     this.byPage.clear();
     this.limits.clear();

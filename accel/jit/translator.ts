@@ -147,13 +147,16 @@ export class Translator extends Interpreter {
 
   get translation(): TranslationStatistics {
     const { regions, bytes, compiled, instructions, invalidated } = this.store;
-    const { compileTime, longestCompile } = this.store;
+    const { replaced, unworthy, forgotten, compileTime, longestCompile } = this.store;
     return {
       regions,
       bytes,
       compiled,
       instructions,
       invalidated,
+      replaced,
+      unworthy,
+      forgotten,
       compileTime,
       longestCompile,
       entered: this.entered,

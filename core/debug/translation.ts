@@ -145,6 +145,9 @@ export function formatTranslation(statistics: TranslationStatistics, instruction
     ["regions", regions, `${grouped(bytes)} characters`],
     ["translated", compiled, `${grouped(statistics.instructions)} instructions`],
     ["invalidated", statistics.invalidated, "since the guest changed their code"],
+    ["replaced", statistics.replaced, "by regions with more, or made in another way"],
+    ["unworthy", statistics.unworthy, "did too little each time"],
+    ["forgotten", statistics.forgotten, "with all code"],
     ["entered", entered, `${per(executed, entered)} instructions each time`],
     [
       "executed",

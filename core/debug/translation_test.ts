@@ -95,6 +95,9 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     compiled: 5,
     instructions: 77,
     invalidated: 1,
+    replaced: 2,
+    unworthy: 3,
+    forgotten: 4,
     entered: 1000,
     executed: 50_000,
     exits: { budget: 750, memory: 250 },
@@ -105,6 +108,9 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     "regions               3  12,345 characters",
     "translated            5  77 instructions",
     "invalidated           1  since the guest changed their code",
+    "replaced              2  by regions with more, or made in another way",
+    "unworthy              3  did too little each time",
+    "forgotten             4  with all code",
     "entered           1,000  50.0 instructions each time",
     "executed         50,000  instructions, 25.0 % of all",
     "left: budget        750  75.0 %",
@@ -113,5 +119,5 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     "longest compile       7  ms of host time",
   ]);
   const fresh = formatTranslation({ ...statistics, entered: 0, executed: 0, exits: {} });
-  assertEquals(fresh.split("\n")[3], "entered           0  0.0 instructions each time");
+  assertEquals(fresh.split("\n")[6], "entered           0  0.0 instructions each time");
 });

@@ -49,6 +49,12 @@ export interface TranslationStatistics {
   instructions: number;
   /** Regions that were given up because the guest changed the code. */
   invalidated: number;
+  /** Regions that others took the place of, or that are to be made in another way. */
+  replaced: number;
+  /** Regions that were given up because entering them did not pay. */
+  unworthy: number;
+  /** Regions that were forgotten with all code: room for it ran out, or the machine was put into another state. */
+  forgotten: number;
   /** How often a region was entered. */
   entered: number;
   /** Guest instructions that were executed in regions. */

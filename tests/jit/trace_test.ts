@@ -116,6 +116,28 @@ Deno.test("Wrong wishes for a trace are refused", async () => {
   }
 });
 
+Deno.test("Every region that was translated exists, or is counted by the way it ended", async () => {
+  const ended = (vm: Machine) => {
+    const { compiled, regions, invalidated, replaced, unworthy, forgotten } = vm.translation!;
+    assertEquals(compiled, regions + invalidated + replaced + unworthy + forgotten);
+    return compiled - regions;
+  };
+  await using vm = await Machine.create(OPTIONS);
+  const snapshot = vm.snapshot();
+  await vm.run({ instructions: 2_000_000 });
+  const { regions } = vm.translation!;
+  assert(regions > 0);
+  ended(vm);
+  // Another state: nothing is known of its code.
+  vm.restore(snapshot);
+  assert(ended(vm) >= regions);
+  assertEquals(vm.translation!.regions, 0);
+  // This one writes into its own loops.
+  await using changing = await Machine.create({ ...OPTIONS, kernel: ELF.replace("fib", "smc") });
+  await changing.exited;
+  assert(ended(changing) > 0);
+});
+
 Deno.test("Statistics tell the host time that translating took, which no state depends on", async () => {
   await using vm = await Machine.create(OPTIONS);
   assertEquals(vm.translation!.compileTime, 0);
