@@ -317,11 +317,25 @@ export class Translator extends Interpreter {
   private compilePage(page: number): void {
     const { code, store } = this, { heat } = store, C = code.records;
     const mates = store.mates(page);
-    const places = heat.placesOf(page).filter((p) =>
-      C[p + OP] !== OP_REGION && !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff))
-    );
+    const places = heat.placesOf(page).filter((p) => {
+      if (C[p + OP] === OP_REGION) return false;
+      // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
+      return !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff)) ||
+        this.isTarget(page, p);
+    });
     const least = places.length === 0 ? 0 : heat.at(places[0]) / 8;
     this.compile(page, places.filter((p) => heat.at(p) >= least), mates);
+  }
+
+  /** Whether a jump of a code page is known to lead to the record at `place`. */
+  private isTarget(page: number, place: number): boolean {
+    const { records: C, places } = this.code, { shadows } = this.store;
+    for (let at = page << 12, end = at + 0x1000; at < end; at++) {
+      const p = places[at];
+      if (p === 0) continue;
+      if (C[(C[p + OP] === OP_REGION ? shadows[p >> 3] : p) + F_LINK] === place) return true;
+    }
+    return false;
   }
 
   /** Compiles the region that begins at the records at `places`, and takes in what the page has already if that is small. */
