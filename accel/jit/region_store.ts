@@ -197,7 +197,9 @@ export class RegionStore {
         this.heat.reset(place);
       }
     }
-    this.byPage.get(region.host)!.delete(id);
+    const ids = this.byPage.get(region.host)!;
+    ids.delete(id);
+    if (ids.size === 0) this.byPage.delete(region.host);
     this.list[id] = undefined;
     for (const functions of this.members) functions[id] = undefined;
     this.regions--;

@@ -92,8 +92,10 @@ export function describeExit(exit: ExitCause): string {
   }
 }
 
+/** Canonical addresses of the upper half are below zero as numbers. */
 function hex(value: number | bigint, digits: number): string {
-  return value.toString(16).padStart(digits, "0");
+  const unsigned = value < 0 ? BigInt.asUintN(64, BigInt(value)) : value;
+  return unsigned.toString(16).padStart(digits, "0");
 }
 
 /** Lines that a message shows of each serial port. */

@@ -3,7 +3,9 @@ import { type Exit, type Machine, MachineEndedError } from "../../mod.ts";
 import { formatTranslation } from "../../core/debug/translation.ts";
 import type { LogItem } from "./log_items.ts";
 
-const hex = (value: number, digits: number) => value.toString(16).padStart(digits, "0");
+/** Canonical addresses of the upper half are below zero as numbers. */
+const hex = (value: number, digits: number) =>
+  (value < 0 ? BigInt.asUintN(64, BigInt(value)) : value).toString(16).padStart(digits, "0");
 
 /**
  * Runs the machine to its end. With `exec` or `cpu` in the log it does so instruction by instruction, and writes a
