@@ -14,7 +14,10 @@ import {
   LOGIC,
   type Pending,
   pendingCarries,
+  pendingCarry,
+  resultText,
   SAR,
+  SHIFTED,
   SHL,
   SHR,
   SUB,
@@ -208,42 +211,72 @@ export class JitBinder extends HelperBinder {
     );
   }
 
-  override flags64(r: Wide, vectors?: { lo: Expr; hi: Expr }): void {
-    const { fr, fc } = this.words64(r, vectors);
-    this.leave({ width: 32, fr, fc: this.let(fc) });
+  override flags64(
+    r: Wide,
+    vectors?: { lo: Expr; hi: Expr },
+    operands?: { d: Wide; s: Wide; subtracts: boolean },
+  ): void {
+    const fr = this.let(r.lo), top = this.let(r.hi);
+    if (vectors === undefined) {
+      this.leave({ kind: LOGIC, width: 64, fr, high: { d: "0", s: "0", r: top } });
+      return;
+    }
+    if (operands !== undefined) {
+      const d = { lo: this.let(operands.d.lo), hi: this.let(operands.d.hi) };
+      const s = { lo: this.let(operands.s.lo), hi: this.let(operands.s.hi) };
+      const kind = operands.subtracts ? SUB : ADD;
+      const plain = PLAIN.has(this.variant.form.row.semantic);
+      const high = { d: d.hi, s: s.hi, r: top };
+      this.leave({ kind, width: 64, fr, d: d.lo, s: s.lo, high, plain });
+      return;
+    }
+    const { fr: word, fc } = this.words64(r, vectors);
+    this.leave({ width: 32, fr: word, fc: this.let(fc) });
   }
 
-  private words64(r: Wide, vectors?: { lo: Expr; hi: Expr }): { fr: Expr; fc: Expr } {
+  private words64(r: Wide, vectors: { lo: Expr; hi: Expr }): { fr: Expr; fc: Expr } {
     const fr = this.let(`${r.hi}|(${r.lo}>>>1)|(${r.lo}&1)`);
     const parity = `((${fr}^${r.lo})&255)<<8`;
-    const fc = vectors === undefined
-      ? parity
-      : `((${vectors.hi})&-1073741824)|((${vectors.lo})&8)|(${parity})`;
-    return { fr, fc };
+    return { fr, fc: `((${vectors.hi})&-1073741824)|((${vectors.lo})&8)|(${parity})` };
   }
 
   override flagsShift64(r: Wide, cf: Expr, cfXorOf: Expr): void {
-    const { fr, fc } = this.words64(r);
-    this.leave({ width: 32, fr, fc: this.let(`(${fc})|(${cf})<<31|(${cfXorOf})<<30`) });
+    const fr = this.let(r.lo), top = this.let(r.hi);
+    const d = this.let(`(${cf})<<31|(${cfXorOf})<<30`);
+    this.leave({ kind: SHIFTED, width: 64, fr, d, high: { d: "0", s: "0", r: top } });
   }
 
   override get carry(): Expr {
     const p = this.e.pending;
     if (p === undefined) return `(${this.FC}>>>31)`;
-    if (p.kind === LOGIC) return "0";
     if (p.kind === WHOLE) return `(${p.fc}>>>31)`;
-    if (p.plain) return `(${this.below(p)}?1:0)`;
-    return `((${pendingCarries(p)})>>>31)`;
+    if (p.plain && p.high === undefined) return `(${this.below(p, "<")}?1:0)`;
+    return pendingCarry(p);
   }
 
-  private below(p: Pending): Expr {
-    const mask = p.width === 32 ? ">>>0" : p.width === 16 ? "&65535" : "&255";
-    return `(${p.d}${mask})<(${p.s}${mask})`;
+  /** Compares the operands of a difference as unsigned numbers. */
+  private below(p: Pending, than: "<" | "<="): Expr {
+    if (p.high === undefined) return unsigned(p.d, than, p.s, p.width);
+    const { d, s } = p.high;
+    return `(${d}===${s}?${unsigned(p.d, than, p.s, 32)}:${unsigned(d, "<", s, 32)})`;
+  }
+
+  /** Compares them as signed numbers. */
+  private less(p: Pending, than: "<" | "<="): Expr {
+    if (p.high !== undefined) {
+      const { d, s } = p.high;
+      return `(${d}===${s}?${unsigned(p.d, than, p.s, 32)}:${d}<${s})`;
+    }
+    const width = p.width as Width;
+    return `(${this.signed(p.d, width)}${than}${this.signed(p.s, width)})`;
   }
 
   override condition(cc: string): Expr {
     const p = this.e.pending;
-    if (p === undefined) return /^n?z$/.test(cc) ? conditionOf(cc, "fr", "") : super.condition(cc);
+    if (p === undefined) {
+      const settled = /^n?z$/.test(cc) && !this.variant.long;
+      return settled ? conditionOf(cc, "fr", "") : super.condition(cc);
+    }
     if (cc[0] === "n") return `(!${this.condition(cc.slice(1))})`;
     if (p.compared !== undefined) {
       const { equal, less } = p.compared;
@@ -258,22 +291,19 @@ export class JitBinder extends HelperBinder {
           return "(false)";
       }
     }
+    const zero = p.high === undefined ? `(${p.fr}===0)` : `((${p.fr}|${p.high.r})===0)`;
+    const negative = `(${p.high?.r ?? p.fr}<0)`;
+    if (cc === "z") return zero;
     if (p.kind === SUB && p.plain) {
-      const mask = p.width === 32 ? ">>>0" : p.width === 16 ? "&65535" : "&255";
-      const d = this.signed(p.d, p.width as Width), s = this.signed(p.s, p.width as Width);
       switch (cc) {
-        case "z":
-          return `(${p.fr}===0)`;
-        case "s":
-          return `(${p.fr}<0)`;
         case "b":
-          return `((${p.d}${mask})<(${p.s}${mask}))`;
+          return this.below(p, "<");
         case "be":
-          return `((${p.d}${mask})<=(${p.s}${mask}))`;
+          return this.below(p, "<=");
         case "l":
-          return `(${d}<${s})`;
+          return this.less(p, "<");
         case "le":
-          return `(${d}<=${s})`;
+          return this.less(p, "<=");
       }
     }
     if (p.kind === LOGIC) {
@@ -282,20 +312,19 @@ export class JitBinder extends HelperBinder {
         case "b":
           return "(false)";
         case "be":
-          return `(${p.fr}===0)`;
+          return zero;
         case "l":
-          return `(${p.fr}<0)`;
+          return negative;
         case "le":
-          return `(${p.fr}<=0)`;
+          return `(${zero}||${negative})`;
       }
     }
     if (p.kind !== WHOLE) {
-      if (cc === "s") return `(${p.fr}<0)`;
+      if (cc === "s") return negative;
       if (cc === "p") return `(PARITY[${p.fr}&255]!==0)`;
     }
-    if (cc === "z") return `(${p.fr}===0)`;
     const fc = this.let(pendingCarries(p));
-    return conditionOf(cc, p.fr, fc);
+    return conditionOf(cc, this.let(resultText(p)), fc);
   }
 
   // Registers.
@@ -729,6 +758,19 @@ const NOTHING: Pending = {
   s: "0",
   count: 0,
 };
+
+/**
+ * Compares two values as unsigned. V8 knows numbers of 32 bits as int32 only: with `>>>` the first large
+ * one would have it compile the region again.
+ */
+function unsigned(a: Expr, than: "<" | "<=", b: Expr, width: number): Expr {
+  const word = (x: Expr) => {
+    if (width !== 32) return `(${x}&${width === 16 ? 65535 : 255})`;
+    const literal = /^\(?(-?\d+)\)?$/.exec(x);
+    return literal !== null ? `(${Number(literal[1]) ^ -0x80000000})` : `(${x}^-2147483648)`;
+  };
+  return `(${word(a)}${than}${word(b)})`;
+}
 
 /** A place in host memory at a distance from another. */
 export function hostSum(place: Expr, distance: number): Expr {

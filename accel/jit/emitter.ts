@@ -5,6 +5,8 @@ import { VectorState } from "./vector_state.ts";
 
 /** How the flag words follow from what {@linkcode Pending} holds; see {@linkcode carriesOf}. */
 export const WHOLE = 0, ADD = 1, SUB = 2, LOGIC = 3, SHL = 4, SHR = 5, SAR = 6, IMUL = 7;
+/** Flags of 64-bit shifts: CF, and CF xor OF, are in `d` already, at their places. */
+export const SHIFTED = 8;
 
 /**
  * Flags that are known but not stored: most are overwritten before anything reads them. All texts are
@@ -15,8 +17,10 @@ export interface Pending {
   kind: number;
   /** Width of the operands. */
   width: number;
-  /** FR, which is the result but for {@linkcode WHOLE}. */
+  /** FR, which is the result but for {@linkcode WHOLE}; of 64-bit operands the low half of the result. */
   fr: Expr;
+  /** High halves of 64-bit operands and their result. */
+  high?: { d: Expr; s: Expr; r: Expr };
   /** FC, if `kind` is {@linkcode WHOLE}. */
   fc: Expr;
   /** Operands of ADD, SUB and IMUL; `d` is what was shifted. */
@@ -58,23 +62,30 @@ const DYNAMIC = -1;
 /** Words of a way out in the table of a region: offset, instructions done since the budget was looked at, reason, flags. */
 export const EXIT_OFFSET = 0, EXIT_COUNT = 1, EXIT_REASON = 2, EXIT_FLAGS = 3, EXIT_WORDS = 4;
 
+/** In a flags code: that operands have 64 bits. */
+const WIDE = 1 << 15;
+
 /** Kind, width and count of pending flags in one number. */
 function flagsCode(p: Pending): number {
-  return p.kind | ((32 - p.width) << 3) | (p.count << 8);
+  if (p.width === 64) return p.kind | WIDE;
+  return p.kind | ((32 - p.width) << 4) | (p.count << 9);
 }
+
+const addVector = (d: number, s: number, r: number) => (d & s) | ((d | s) & ~r);
+const subVector = (d: number, s: number, r: number) => (~d & s) | ((~d | s) & r);
 
 /** FC of flags that wait: `code` as {@linkcode flagsCode} makes it. */
 export function carriesOf(code: number, d: number, s: number, r: number, fc: number): number {
-  const shift = (code >> 3) & 31, count = code >> 8;
+  const shift = (code >> 4) & 31, count = code >> 9;
   let vector = 0;
-  switch (code & 7) {
+  switch (code & 15) {
     case WHOLE:
       return fc;
     case ADD:
-      vector = (d & s) | ((d | s) & ~r);
+      vector = addVector(d, s, r);
       break;
     case SUB:
-      vector = (~d & s) | ((~d | s) & r);
+      vector = subVector(d, s, r);
       break;
     case LOGIC:
       return 0;
@@ -93,10 +104,50 @@ export function carriesOf(code: number, d: number, s: number, r: number, fc: num
 }
 const CARRY = 0x80000000 | 0;
 
+/** The same in 64-bit code, where operands may have high halves. */
+export function wideCarriesOf(
+  code: number,
+  d: number,
+  s: number,
+  r: number,
+  fc: number,
+  dh: number,
+  sh: number,
+  rh: number,
+): number {
+  if ((code & WIDE) === 0) return carriesOf(code, d, s, r, fc);
+  const parity = ((wideResult(code, r, rh) ^ r) & 255) << 8;
+  switch (code & 15) {
+    case ADD:
+      return (addVector(dh, sh, rh) & 0xc0000000) | (addVector(d, s, r) & 8) | parity;
+    case SUB:
+      return (subVector(dh, sh, rh) & 0xc0000000) | (subVector(d, s, r) & 8) | parity;
+    case SHIFTED:
+      return d | parity;
+  }
+  return parity;
+}
+
+/** FR of flags that wait. */
+export function wideResult(code: number, r: number, rh: number): number {
+  return (code & WIDE) === 0 ? r : rh | (r >>> 1) | (r & 1);
+}
+
+/** The carry vector of a sum or difference, as text. */
+function vectorText(kind: number, d: Expr, s: Expr, r: Expr): Expr {
+  return kind === ADD ? `(${d}&${s})|((${d}|${s})&~${r})` : `(~${d}&${s})|((~${d}|${s})&${r})`;
+}
+
 /** FC of pending flags. */
 export function pendingCarries(p: Pending): Expr {
-  const { d, s, fr: r, count } = p;
-  let vector: Expr;
+  const { d, s, fr: r, count, high } = p;
+  if (high !== undefined) {
+    const parity = `((((${resultText(p)})^${r})&255)<<8)`;
+    if (p.kind === LOGIC) return parity;
+    if (p.kind === SHIFTED) return `${d}|${parity}`;
+    const top = vectorText(p.kind, high.d, high.s, high.r);
+    return `((${top})&-1073741824)|((${vectorText(p.kind, d, s, r)})&8)|${parity}`;
+  }
   switch (p.kind) {
     case WHOLE:
       return p.fc;
@@ -112,14 +163,24 @@ export function pendingCarries(p: Pending): Expr {
       return `Math.imul((${d}>>${count - 1})&1,-1073741824)`;
     case IMUL:
       return `(${d}*${s}!==${r}?-2147483648:0)`;
-    case ADD:
-      vector = `(${d}&${s})|((${d}|${s})&~${r})`;
-      break;
-    default:
-      vector = `(~${d}&${s})|((~${d}|${s})&${r})`;
   }
+  const vector = vectorText(p.kind, d, s, r);
   if (p.width === 32) return `(${vector})&-1073741816`;
   return `((${vector})<<${32 - p.width}&-1073741824)|((${vector})&8)`;
+}
+
+/** FR of pending flags. */
+export function resultText({ fr, high }: Pending): Expr {
+  return high === undefined ? fr : `${high.r}|(${fr}>>>1)|(${fr}&1)`;
+}
+
+/** CF of pending flags, as 0 or 1. */
+export function pendingCarry(p: Pending): Expr {
+  const { high } = p;
+  if (p.kind === LOGIC) return "0";
+  if (p.kind === SHIFTED) return `(${p.d}>>>31)`;
+  if (high === undefined) return `((${pendingCarries(p)})>>>31)`;
+  return `((${vectorText(p.kind, high.d, high.s, high.r)})>>>31)`;
 }
 
 /** Collects the text of a region. */
@@ -207,9 +268,16 @@ export class Emitter {
   flush(): void {
     const p = this.pending;
     this.pending = undefined;
-    if (p !== undefined) this.emit(`fr=${p.fr};fc=${pendingCarries(p)};fk=0;`);
-    else if (!this.whole) this.emit("fc=carriesOf(fk,fd,fs,fr,fc);fk=0;");
+    if (p !== undefined) this.emit(`fc=${pendingCarries(p)};fr=${resultText(p)};fk=0;`);
+    else if (!this.whole) this.emit(`${this.settle("fk")}fk=0;`);
     this.whole = true;
+  }
+
+  /** The statements that make `fr` and `fc` of flags that wait in variables, by their code. */
+  settle(code: Expr): string {
+    return this.long
+      ? `fc=wideCarriesOf(${code},fd,fs,fr,fc,fdh,fsh,frh);fr=wideResult(${code},fr,frh);`
+      : `fc=carriesOf(${code},fd,fs,fr,fc);`;
   }
 
   /** Leaves pending flags in variables, where paths join. */
@@ -233,6 +301,13 @@ export class Emitter {
 
   /** The statements that leave pending flags to the epilogue. */
   private leaveFlags(p: Pending): string {
+    const { high } = p;
+    if (high !== undefined) {
+      const result = `fr=${p.fr};frh=${high.r};`;
+      if (p.kind === LOGIC) return result;
+      if (p.kind === SHIFTED) return `${result}fd=${p.d};`;
+      return `${result}fd=${p.d};fs=${p.s};fdh=${high.d};fsh=${high.s};`;
+    }
     switch (p.kind) {
       case WHOLE:
         return `fr=${p.fr};fc=${p.fc};`;

@@ -8,8 +8,12 @@ import type { Sum } from "./value_state.ts";
 /** The high half of an address is the name of its low half with this behind it. */
 const high = (name: Expr) => `${name}h`;
 
-/** 1 where adding `addend` gave a sum that wrapped around. */
-const carried = (sum: Expr, addend: Expr) => `((${sum}>>>0)<(${addend}>>>0)?1:0)`;
+/** The carry out of bit 31, as 0 or 1, of `sum = a + b`. */
+const carried = (sum: Expr, a: Expr, b: Expr): Expr => {
+  const literal = /^\(?(-?\d+)\)?$/.exec(b);
+  if (literal === null) return `(((${a}&${b})|((${a}|${b})&~${sum}))>>>31)`;
+  return Number(literal[1]) < 0 ? `((${a}|~${sum})>>>31)` : `((${a}&~${sum})>>>31)`;
+};
 
 /** Whether differences of a few such constants are far from 2^32. */
 const near = (constant: number) => Math.abs(constant) < 2 ** 28;
@@ -141,7 +145,7 @@ export class LongJitBinder extends JitBinder {
       e.assign(a, lo);
       e.assign(high(a), hi);
     } else {
-      const carry = low === 0 ? "" : `+${carried(a, `(${low})`)}`;
+      const carry = low === 0 ? "" : `+${carried(a, lo, `(${low})`)}`;
       e.assign(a, `(${lo}+(${low}))|0`);
       e.assign(high(a), `(${hi}+(${top})${carry})|0`);
     }
@@ -181,7 +185,7 @@ export class LongJitBinder extends JitBinder {
           if (base >= 0) {
             const both = this.fresh();
             e.assign(both, `(${lo}+${il})|0`);
-            e.assign(high(both), `(${hi}+${ih}+${carried(both, il)})|0`);
+            e.assign(high(both), `(${hi}+${ih}+${carried(both, lo, il)})|0`);
             this.defined(both);
             lo = both;
             hi = high(both);
@@ -208,7 +212,7 @@ export class LongJitBinder extends JitBinder {
     e.assign(sum, `(${a}+${base})|0`);
     e.assign(
       high(sum),
-      `(${high(a)}+R[${S.SEG_BASE_HI + segment}]+${carried(sum, base)})|0`,
+      `(${high(a)}+R[${S.SEG_BASE_HI + segment}]+${carried(sum, a, base)})|0`,
     );
     this.defined(sum);
     return sum;
@@ -279,8 +283,9 @@ export class LongJitBinder extends JitBinder {
       this.moveStack(this.stackPointer(bytes));
       return;
     }
-    const { lo, hi } = this.gpr64(4), sum = this.let(`(${lo}+(${bytes}+${extra}))|0`);
-    this.emit(`${hi}=(${hi}+${carried(sum, `(${bytes}+${extra})`)})|0;${lo}=${sum};`);
+    const { lo, hi } = this.gpr64(4), by = this.let(`${bytes}+${extra}`);
+    const sum = this.let(`(${lo}+${by})|0`);
+    this.emit(`${hi}=(${hi}+${carried(sum, lo, by)})|0;${lo}=${sum};`);
   }
 
   override keepAddress(linear: Expr): string {
@@ -300,7 +305,7 @@ export class LongJitBinder extends JitBinder {
   override advanceIndex(n: number, by: Expr): void {
     const { lo, hi } = this.gpr64(n);
     const sum = this.let(`(${lo}+${by})|0`);
-    this.emit(`${hi}=(${hi}+(${by}>>31)+${carried(sum, by)})|0;${lo}=${sum};`);
+    this.emit(`${hi}=(${hi}+(${by}>>31)+${carried(sum, lo, by)})|0;${lo}=${sum};`);
   }
 
   override clearIndex(n: number): void {

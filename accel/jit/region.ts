@@ -186,21 +186,23 @@ class Writer {
       ...used.map((n) => `r${n}=R[${n * 2}]`),
       ...highs((n) => `r${n}h=R[${n * 2 + 1}]`, used),
       `fr=R[${S.FR}],fc=R[${S.FC}],fk=0,fd=0,fs=0,z=0,b=0,o=0`,
-      ...(e.long ? ["q=0"] : []),
+      ...(e.long ? ["q=0,fdh=0,fsh=0,frh=0"] : []),
       ...(e.indirect ? ["x=0"] : []),
       ...(e.indirect && e.long ? ["xh=0,y=0"] : []),
-      ...[...e.locals].map((name) => `${name}=0`),
       ...(e.x87 ? [x87.declare] : []),
     ].join(",");
     return [
       `let ${declare};`,
+      // Assigned before each use: without values to begin with V8 has nothing to do for them.
+      ...(e.locals.size === 0 ? [] : [`var ${[...e.locals].join(",")};`]),
       e.long
         ? `const lb=R[${LONG_BASE}],pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];`
         : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
       ...[...e.constants].map(([name, value]) => `const ${name}=${value};`),
       body.replaceAll("/*save*/", save).replaceAll("/*load*/", load)
         .replaceAll("/*x87save*/", x87Save).replaceAll("/*x87load*/", x87Load),
-      `fc=carriesOf(EX[z+${EXIT_FLAGS}]<0?fk:EX[z+${EXIT_FLAGS}],fd,fs,fr,fc);`,
+      `if(EX[z+${EXIT_FLAGS}]>=0)fk=EX[z+${EXIT_FLAGS}];`,
+      e.settle("fk"),
       save,
       x87Save,
       `${rip}WHY[0]=EX[z+${EXIT_REASON}];`,

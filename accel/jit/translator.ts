@@ -45,7 +45,7 @@ import {
 import { discover, weigh } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
 import { x87Scope } from "./x87.ts";
-import { carriesOf, LEFT_MEMORY, REASONS } from "./emitter.ts";
+import { carriesOf, LEFT_MEMORY, REASONS, wideCarriesOf, wideResult } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
@@ -140,6 +140,8 @@ export class Translator extends Interpreter {
       ...stringScope(x86),
       ...x87Scope(),
       carriesOf,
+      wideCarriesOf,
+      wideResult,
       WHY: this.why,
     };
     this.longScope = { ...this.scope, HELPERS: { ...HELPERS, ...LONG_HELPERS } };

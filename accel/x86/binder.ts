@@ -231,8 +231,15 @@ export abstract class Binder {
     );
   }
 
-  /** Flags of a 64-bit result with the carry vectors of its halves; for a logical one without. */
-  flags64(r: Wide, vectors?: { lo: Expr; hi: Expr }): void {
+  /**
+   * Flags of a 64-bit result with the carry vectors of its halves; for a logical one without. The operands
+   * of a sum or difference say the same, if there are any.
+   */
+  flags64(
+    r: Wide,
+    vectors?: { lo: Expr; hi: Expr },
+    _operands?: { d: Wide; s: Wide; subtracts: boolean },
+  ): void {
     this.emit(`${this.FR}=${r.hi}|(${r.lo}>>>1)|(${r.lo}&1);`);
     const parity = `((${this.FR}^${r.lo})&255)<<8`;
     this.emit(

@@ -11,17 +11,23 @@ import { bind, left, right, rotated, swap } from "./wide_text.ts";
 const addVector = (d: Expr, s: Expr, r: Expr) => `(${d}&${s})|((${d}|${s})&~${r})`;
 const subVector = (d: Expr, s: Expr, r: Expr) => `(~${d}&${s})|((~${d}|${s})&${r})`;
 
-/** d + s + carry with the carry vectors. */
-function sum(b: Binder, d: Wide, s: Wide, carry: Expr) {
+/** d + s + carry with the carry vectors, the upper one as text. */
+function sum(b: Binder, d: Wide, s: Wide, carry: Expr): Result {
   const lo = b.let(`(${d.lo}+${s.lo}+${carry})|0`), vlo = b.let(addVector(d.lo, s.lo, lo));
-  const hi = b.let(`(${d.hi}+${s.hi}+(${vlo}>>>31))|0`), vhi = b.let(addVector(d.hi, s.hi, hi));
-  return { r: { lo, hi }, vectors: { lo: vlo, hi: vhi } };
+  const hi = b.let(`(${d.hi}+${s.hi}+(${vlo}>>>31))|0`), vhi = addVector(d.hi, s.hi, hi);
+  return { r: { lo, hi }, vectors: { lo: vlo, hi: vhi }, operands: { d, s, subtracts: false } };
 }
 
-function difference(b: Binder, d: Wide, s: Wide, borrow: Expr) {
+function difference(b: Binder, d: Wide, s: Wide, borrow: Expr): Result {
   const lo = b.let(`(${d.lo}-${s.lo}-${borrow})|0`), vlo = b.let(subVector(d.lo, s.lo, lo));
-  const hi = b.let(`(${d.hi}-${s.hi}-(${vlo}>>>31))|0`), vhi = b.let(subVector(d.hi, s.hi, hi));
-  return { r: { lo, hi }, vectors: { lo: vlo, hi: vhi } };
+  const hi = b.let(`(${d.hi}-${s.hi}-(${vlo}>>>31))|0`), vhi = subVector(d.hi, s.hi, hi);
+  return { r: { lo, hi }, vectors: { lo: vlo, hi: vhi }, operands: { d, s, subtracts: true } };
+}
+
+interface Result {
+  r: Wide;
+  vectors: Wide;
+  operands: { d: Wide; s: Wide; subtracts: boolean };
 }
 
 const arithmetic = (
@@ -30,9 +36,9 @@ const arithmetic = (
 ): Semantic =>
 (b) => {
   const d = b.read64(0), s = b.read64(1);
-  const { r, vectors } = operate(b, d, s, options.carry ? b.carry : "0");
+  const { r, vectors, operands } = operate(b, d, s, options.carry ? b.carry : "0");
   if (!options.compare) b.write64(0, r.lo, r.hi);
-  b.flags64(r, vectors);
+  b.flags64(r, vectors, operands);
 };
 
 const logic = (operator: string, write = true): Semantic => (b) => {
@@ -49,7 +55,7 @@ const increment = (operate: typeof sum): Semantic => (b) => {
   b.write64(0, r.lo, r.hi);
   const cf = b.let(b.carry);
   // Bit 30 is CF xor OF, with OF the difference of the two topmost carries.
-  const of = b.let(`((${vectors.hi}>>>31)^(${vectors.hi}>>>30))&1`);
+  const top = b.let(vectors.hi), of = b.let(`((${top}>>>31)^(${top}>>>30))&1`);
   b.flags64(r, { lo: vectors.lo, hi: `(${cf}<<31|(${cf}^${of})<<30)` });
 };
 
@@ -60,9 +66,9 @@ const not: Semantic = (b) => {
 
 const neg: Semantic = (b) => {
   const d = b.read64(0);
-  const { r, vectors } = difference(b, { lo: "0", hi: "0" }, d, "0");
+  const { r, vectors, operands } = difference(b, { lo: "0", hi: "0" }, d, "0");
   b.write64(0, r.lo, r.hi);
-  b.flags64(r, vectors);
+  b.flags64(r, vectors, operands);
 };
 
 const mov: Semantic = (b) => {
@@ -90,7 +96,7 @@ const xchg: Semantic = (b) => {
 
 const xadd: Semantic = (b) => {
   const d = b.read64(0), s = b.read64(1);
-  const { r, vectors } = sum(b, d, s, "0");
+  const { r, vectors, operands } = sum(b, d, s, "0");
   if (b.isMemory(0)) {
     b.write64(0, r.lo, r.hi);
     b.write64(1, d.lo, d.hi);
@@ -98,17 +104,17 @@ const xadd: Semantic = (b) => {
     b.write64(1, d.lo, d.hi);
     b.write64(0, r.lo, r.hi);
   }
-  b.flags64(r, vectors);
+  b.flags64(r, vectors, operands);
 };
 
 const cmpxchg: Semantic = (b) => {
   const d = b.read64(0), s = b.read64(1);
   const a = bind(b, b.gpr64(0).lo, b.gpr64(0).hi);
-  const { r, vectors } = difference(b, a, d, "0");
+  const { r, vectors, operands } = difference(b, a, d, "0");
   const equal = b.let(`(${r.lo}|${r.hi})===0`);
   b.write64(0, `(${equal}?${s.lo}:${d.lo})`, `(${equal}?${s.hi}:${d.hi})`);
   b.emit(`if(!${equal}){${b.gpr64(0).lo}=${d.lo};${b.gpr64(0).hi}=${d.hi};}`);
-  b.flags64(r, vectors);
+  b.flags64(r, vectors, operands);
 };
 
 const bswap: Semantic = (b) => {
