@@ -59,8 +59,12 @@ const CARRIES = 0xc0000008 | 0;
 /** What a way out gives for an offset that is known only then, and for flags that wait in variables. */
 const DYNAMIC = -1;
 
-/** Words of a way out in the table of a region: offset, instructions done since the budget was looked at, reason, flags. */
-export const EXIT_OFFSET = 0, EXIT_COUNT = 1, EXIT_REASON = 2, EXIT_FLAGS = 3, EXIT_WORDS = 4;
+/**
+ * Words of a way out in the table of a region: offset, instructions done since the budget was looked at,
+ * reason, flags; and what the engine keeps there, the record of another region that it leads to.
+ */
+export const EXIT_OFFSET = 0, EXIT_COUNT = 1, EXIT_REASON = 2, EXIT_FLAGS = 3, EXIT_LINK = 4;
+const EXIT_WORDS = 5;
 
 /** In a flags code: that operands have 64 bits. */
 const WIDE = 1 << 15;
@@ -204,7 +208,7 @@ export class Emitter {
   /** Offset in the page of the instruction whose text is being made, and of the next one. */
   at = 0;
   next = 0;
-  /** The ways out, by {@linkcode EXIT_WORDS}. */
+  /** The ways out, by {@linkcode EXIT_OFFSET} and so on. */
   readonly exits: number[] = [];
   private readonly exitsByKey = new Map<string, number>();
   /** Whether a way out leads to an offset that is known only then. */
@@ -331,6 +335,7 @@ export class Emitter {
       -(this.count + done),
       reason,
       pending !== undefined ? flagsCode(pending) : this.whole ? WHOLE : DYNAMIC,
+      0,
     ];
     const key = words.join();
     let z = this.exitsByKey.get(key);

@@ -205,7 +205,7 @@ class Writer {
       e.settle("fk"),
       save,
       x87Save,
-      `${rip}WHY[0]=EX[z+${EXIT_REASON}];`,
+      `${rip}WHY[0]=EX[z+${EXIT_REASON}];WHY[1]=z;`,
       `return (n+EX[z+${EXIT_COUNT}])|0;`,
     ].join("\n");
   }

@@ -61,9 +61,10 @@ export class RegionStore {
   compileTime = 0;
   longestCompile = 0;
   private readonly list: (Region | undefined)[] = [];
-  private readonly members: (RegionFunction | undefined)[][] = [];
+  private readonly members: unknown[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
   private readonly careful = new Set<number>();
+  private readonly hops = new Map<number, { count: number; limit: number }>();
   /** By owner of a code page, see {@linkcode CodeCache.owners}. */
   private readonly limits = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
@@ -77,9 +78,9 @@ export class RegionStore {
     code.onFlush = () => this.forget();
   }
 
-  /** Takes in the functions of another processor, by region number. */
-  join(functions: (RegionFunction | undefined)[]): void {
-    this.members.push(functions);
+  /** Takes in lists, by region number, of what another processor keeps of regions until they are given up. */
+  join(...lists: unknown[][]): void {
+    this.members.push(...lists);
   }
 
   /** The region with a number. */
@@ -115,12 +116,23 @@ export class RegionStore {
     }
   }
 
-  /** Gives up a region that is not worth being entered, for good. */
-  giveUp(id: number): void {
-    const { places } = this.at(id);
+  /** Gives up a region that is not worth being entered: its page is compiled again only after much more was interpreted. */
+  giveUp(id: number, first: number): void {
+    const { page } = this.at(id);
     this.unworthy++;
     this.remove(id);
-    for (const place of places) this.heat.leave(place);
+    this.raise(page, 4 * this.limit(page, first));
+  }
+
+  /** Counts entries that did little; true when there were so many that the page's regions are to become one, and ever more after that. */
+  hopped(page: number, count: number, first: number): boolean {
+    const owner = this.code.owners[page], hops = this.hops.get(owner) ?? { count: 0, limit: first };
+    hops.count += count;
+    this.hops.set(owner, hops);
+    if (hops.count < hops.limit) return false;
+    hops.count = 0;
+    hops.limit *= 16;
+    return true;
   }
 
   /** Whether accesses near each other were found to lie in different pages, in the code of a code page. */
@@ -201,7 +213,7 @@ export class RegionStore {
     ids.delete(id);
     if (ids.size === 0) this.byPage.delete(region.host);
     this.list[id] = undefined;
-    for (const functions of this.members) functions[id] = undefined;
+    for (const list of this.members) list[id] = undefined;
     this.regions--;
     this.bytes -= region.size;
   }
@@ -212,12 +224,13 @@ export class RegionStore {
     this.byPage.clear();
     this.limits.clear();
     this.careful.clear();
+    this.hops.clear();
     this.misses.fill(0);
     this.invalidations.clear();
     this.uses.fill(0);
     this.work.fill(0);
     this.list.length = 0;
-    for (const functions of this.members) functions.length = 0;
+    for (const list of this.members) list.length = 0;
     this.regions = this.bytes = 0;
   }
 }

@@ -45,7 +45,16 @@ import {
 import { discover, weigh } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
 import { x87Scope } from "./x87.ts";
-import { carriesOf, LEFT_MEMORY, REASONS, wideCarriesOf, wideResult } from "./emitter.ts";
+import {
+  carriesOf,
+  EXIT_LINK,
+  EXIT_OFFSET,
+  LEFT_JUMP,
+  LEFT_MEMORY,
+  REASONS,
+  wideCarriesOf,
+  wideResult,
+} from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
 import { writeRegion } from "./region.ts";
 import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
@@ -72,8 +81,12 @@ const HOT = 250_000;
 const MOST_INSTRUCTIONS = 600;
 /** Regions of a page that has no more instructions than this become one. */
 const MOST_MERGED = 500;
+/** How often the regions of a page are made one: each time V8 begins anew with all of its code. */
+const MOST_MERGES = 2;
+/** Regions are left for others of their page so often, doing less than so much in between, until they become one. */
+const JOIN_AFTER = 3_000_000, JOIN_BELOW = 48, MOST_JOINED = 1000;
 /** Most guest instructions of a region in a page that has more. */
-const MOST_APART = 250;
+const MOST_APART = 300;
 /**
  * Most characters of a region's text. V8 never optimises a function above 61,440 bytes of bytecode, which is about as
  * many as characters: loops of 57,000 (ADC) and 66,000 characters (MULSS) made 270 and 120 million instructions a
@@ -81,7 +94,7 @@ const MOST_APART = 250;
  */
 const MOST_TEXT = 50_000;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
-const WORTH = 8, TRIAL = 1024;
+const WORTH = 4, TRIAL = 1024;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
 const MOST_INVALIDATIONS = 4;
 
@@ -94,10 +107,13 @@ export class Translator extends Interpreter {
   /** What the processors of one board share, and this one's own functions by region number. */
   private readonly store: RegionStore;
   private readonly functions: (RegionFunction | undefined)[] = [];
+  /** Their ways out, by region number. */
+  private readonly waysOut: (Int32Array | undefined)[] = [];
   private readonly scope: Record<string, unknown>;
   /** The same for 64-bit code. */
   private readonly longScope: Record<string, unknown>;
-  private readonly why = new Int32Array(1);
+  /** Why a region was left, and by which way out. */
+  private readonly why = new Int32Array(2);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private entered = 0;
   /** Guest instructions that regions executed. */
@@ -108,6 +124,8 @@ export class Translator extends Interpreter {
   /** Instructions at the last look at what is hot, and those that regions had executed. */
   private lookedAt = 0;
   private executedAt = 0;
+  /** A code page whose regions are to become one, or 0. */
+  private joining = 0;
   /** How far the ring of branches was looked at. */
   private lookedTo = 0;
 
@@ -121,7 +139,7 @@ export class Translator extends Interpreter {
     this.hot = peer?.hot ?? options.hot ?? HOT;
     this.stretch = peer?.stretch ?? options.sample ?? SAMPLE;
     this.store = peer?.store ?? new RegionStore(this.code);
-    this.store.join(this.functions);
+    this.store.join(this.functions, this.waysOut);
     const { x86 } = this;
     this.scope = {
       R: x86.R,
@@ -170,7 +188,7 @@ export class Translator extends Interpreter {
   // Execution.
 
   protected override enterRegion(p: number): number {
-    const { R, exits, why, functions } = this, C = this.code.records;
+    const { R, exits, why, functions, waysOut } = this, C = this.code.records;
     const { entryOf, shadows, work, uses, misses } = this.store, long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
@@ -179,6 +197,8 @@ export class Translator extends Interpreter {
       this.note(p + BY_TRANSLATION);
       this.enteredAt = p;
       this.given = n;
+      // The region may be given up before its way out is asked for.
+      const ways = waysOut[entry >> 6]!;
       const left = run(n, entry & 63);
       this.enteredAt = 0;
       exits[why[0]]++;
@@ -189,7 +209,10 @@ export class Translator extends Interpreter {
       if ((++uses[id] & (TRIAL - 1)) === 0) {
         if (misses[id] > TRIAL >> 3 && !this.store.isCareful(this.store.at(entry >> 6).page)) {
           this.store.beCareful(entry >> 6);
-        } else if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6);
+        } else if (work[id] >= TRIAL * WORTH && work[id] < TRIAL * JOIN_BELOW) {
+          const { page } = this.store.at(entry >> 6);
+          if (this.store.hopped(page, TRIAL, JOIN_AFTER)) this.joining = page;
+        } else if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6, this.hot);
         work[id] = misses[id] = 0;
       }
       const last = R[RING_AT] & (RING_SIZE - 1);
@@ -203,6 +226,15 @@ export class Translator extends Interpreter {
         return shadow;
       }
       n = left;
+      const jumps = why[0] === LEFT_JUMP, z = why[1];
+      if (jumps && n > 0) {
+        const next = ways[z + EXIT_LINK];
+        if (next !== 0 && C[next + OP] === OP_REGION) {
+          this.note(next);
+          p = next;
+          continue;
+        }
+      }
       const ip = R[S.RIP], q = n > 0 ? this.placeOf(ip, R[S.RIP + 1]) : 0;
       if (q === 0) {
         R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
@@ -214,6 +246,7 @@ export class Translator extends Interpreter {
         R[PLACE_END] = q + n * RECORD;
         return q;
       }
+      if (jumps && (ways[z + EXIT_OFFSET] & -0x1000) === 0) ways[z + EXIT_LINK] = q;
       p = q;
     }
   }
@@ -268,6 +301,7 @@ export class Translator extends Interpreter {
     const region = this.store.at(id), { make, long, exits, untold } = region;
     const scope = Object.values(long ? this.longScope : this.scope);
     const began = performance.now();
+    this.waysOut[id] = exits;
     this.functions[id] = make(...scope, exits);
     this.store.spent(performance.now() - began);
     if (untold !== undefined) {
@@ -281,6 +315,11 @@ export class Translator extends Interpreter {
 
   protected override afterStretch(): void {
     const { R, store, executed } = this, { heat } = store, now = this.instructions;
+    if (this.joining !== 0) {
+      const page = this.joining;
+      this.joining = 0;
+      this.join(page);
+    }
     const interpreted = now - this.lookedAt - (executed - this.executedAt);
     if (interpreted < this.stretch >> 1 && interpreted >= 0) return;
     this.lookedAt = now;
@@ -319,14 +358,20 @@ export class Translator extends Interpreter {
   private compilePage(page: number): void {
     const { code, store } = this, { heat } = store, C = code.records;
     const mates = store.mates(page);
-    const places = heat.placesOf(page).filter((p) => {
-      if (C[p + OP] === OP_REGION) return false;
-      // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
-      return !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff)) ||
-        this.isTarget(page, p);
-    });
+    const size = mates.reduce((n, { instructions }) => n + instructions, 0);
+    const apart = heat.placesOf(page).filter((p) => C[p + OP] !== OP_REGION);
+    // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
+    const outside = apart.filter((p) =>
+      !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff)) || this.isTarget(page, p)
+    );
+    const text = mates.reduce((n, { size }) => n + size, 0);
+    const merge = outside.length > 0 && size < MOST_MERGED && text < MOST_TEXT * 0.8 &&
+      store.limit(page, this.hot) < 2 ** MOST_MERGES * this.hot;
+    const places = merge ? outside : apart;
     const least = places.length === 0 ? 0 : heat.at(places[0]) / 8;
-    this.compile(page, places.filter((p) => heat.at(p) >= least), mates);
+    const hot = places.filter((p) => heat.at(p) >= least);
+    if (merge) { for (const { places } of mates) hot.push(...places); }
+    this.compile(page, hot, merge ? mates : undefined);
   }
 
   /** Whether a jump of a code page is known to lead to the record at `place`. */
@@ -340,21 +385,38 @@ export class Translator extends Interpreter {
     return false;
   }
 
-  /** Compiles the region that begins at the records at `places`, and takes in what the page has already if that is small. */
-  private compile(page: number, places: readonly number[], mates: readonly Region[]): void {
+  /** Makes one region of those of a page that go to each other all the time. */
+  private join(page: number): void {
+    const mates = this.store.mates(page);
+    if (mates.length < 2) return;
+    this.compile(page, mates.flatMap(({ places }) => places), mates, MOST_JOINED);
+  }
+
+  /**
+   * Compiles the region that begins at the records at `places`, which takes the place of `mates`, or without
+   * those is one beside what the page has.
+   */
+  private compile(
+    page: number,
+    places: readonly number[],
+    mates?: readonly Region[],
+    most = mates === undefined ? MOST_APART : MOST_INSTRUCTIONS,
+  ): void {
     const began = performance.now();
-    this.translate(page, places, mates, began);
+    this.translate(page, places, mates, Math.min(this.most, most), began);
     this.store.spent(performance.now() - began);
   }
 
   private translate(
     page: number,
     places: readonly number[],
-    mates: readonly Region[],
+    mates: readonly Region[] | undefined,
+    most: number,
     began: number,
-    most = this.most,
   ): void {
     const { code, store } = this, { heat } = store, C = code.records;
+    // Regions that are joined were paid for before.
+    const joins = mates !== undefined && places.every((p) => C[p + OP] === OP_REGION);
     const owner = code.owners[page], host = owner % code.hostPages;
     const mode = Math.floor(owner / code.hostPages), long = mode === MODE_LONG;
     const flat = (mode & (MODE_BIG | MODE_FLAT)) === (MODE_BIG | MODE_FLAT);
@@ -371,43 +433,50 @@ export class Translator extends Interpreter {
     const seen = (offset: number) => offset < 0x1000 && heat.seen[known(offset) >> 3] !== 0;
     const linked = (at: number) =>
       at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
-    const before = mates.reduce((n, { instructions }) => n + instructions, 0);
-    const merge = before < MOST_MERGED &&
-      mates.reduce((n, { size }) => n + size, 0) < MOST_TEXT * 0.8;
-    const starts = places.map((p) => C[p + F_PLACE] & 0xfff);
-    if (merge) {
-      for (const { places } of mates) for (const at of places) starts.push(C[at + F_PLACE] & 0xfff);
-    } else starts.length = 1;
-    const start = starts[0];
-    const discovery = discover(
-      code.decoder,
-      {
-        bytes: this.x86.bus.memory.host.bytes,
-        base: host << 12,
-        bits: long ? 64 : 32,
-        protectedMode: long || (mode & MODE_PROTECTED) !== 0,
-      },
-      starts,
-      {
-        instructions: Math.min(most, merge ? MOST_INSTRUCTIONS : MOST_APART),
-        known: (offset) => this.eager || seen(offset),
-        ways: (offset, target, next) => {
-          if (this.eager) return [true, true];
-          const jump = known(offset), taken = target >= 0 && target < 0x1000 ? known(target) : 0;
-          // A jump that was taken within its page knows where it leads.
-          return [taken !== 0 && (seen(target) || linked(jump)), seen(next)];
+    const before = mates?.reduce((n, { instructions }) => n + instructions, 0) ?? 0;
+    const merge = mates !== undefined, start = C[places[0] + F_PLACE] & 0xfff;
+    const follow = (starts: readonly number[]) =>
+      discover(
+        code.decoder,
+        {
+          bytes: this.x86.bus.memory.host.bytes,
+          base: host << 12,
+          bits: long ? 64 : 32,
+          protectedMode: long || (mode & MODE_PROTECTED) !== 0,
         },
-      },
-      hasMeaning,
-    );
+        starts,
+        {
+          instructions: most,
+          known: (offset) =>
+            this.eager || seen(offset) && (merge || C[known(offset) + OP] !== OP_REGION),
+          ways: (offset, target, next) => {
+            if (this.eager) return [true, true];
+            const jump = known(offset), taken = target >= 0 && target < 0x1000 ? known(target) : 0;
+            // A jump that was taken within its page knows where it leads.
+            return [taken !== 0 && (seen(target) || linked(jump)), seen(next)];
+          },
+        },
+        hasMeaning,
+      );
+    let starts = [start], discovery = follow(starts);
+    if (merge && places.length > 1) {
+      // What is reached from the first place needs no entry, which would break up its loops.
+      const reached = new Set<number>();
+      for (const { insns } of discovery.blocks.values()) {
+        for (const { offset } of insns) reached.add(offset);
+      }
+      const others = places.map((p) => C[p + F_PLACE] & 0xfff).filter((at) => !reached.has(at));
+      starts = [...new Set([start, ...others])];
+      if (starts.length > 1) discovery = follow(starts);
+    }
     if (!discovery.blocks.has(start)) {
-      for (const p of places) heat.leave(p);
+      heat.leave(places[0]);
       return;
     }
     let size = 0;
     for (const { insns } of discovery.blocks.values()) size += insns.length;
-    const cost = (size - (merge ? before : 0)) * this.hot / 80;
-    if (!this.eager && heat.ofPage(page) < cost) {
+    const cost = (size - before) * this.hot / 80;
+    if (!this.eager && !joins && heat.ofPage(page) < cost) {
       store.raise(page, cost);
       return;
     }
@@ -430,7 +499,7 @@ export class Translator extends Interpreter {
     });
     if (text.body.length > MOST_TEXT) {
       const fewer = Math.min(most, weigh(discovery)) * 0.9 * MOST_TEXT / text.body.length;
-      this.translate(page, places, mates, began, Math.floor(fewer));
+      this.translate(page, places, mates, Math.floor(fewer), began);
       return;
     }
     const make = new Function(
@@ -469,9 +538,8 @@ export class Translator extends Interpreter {
     }
     if (!this.eager) {
       if (merge) store.replace(page);
-      for (const p of places) heat.leave(p);
       heat.cool(page);
-      store.raise(page, 2 * store.limit(page, this.hot));
+      store.raise(page, merge ? 2 * store.limit(page, this.hot) : store.limit(page, this.hot));
     }
     store.add(
       {
