@@ -201,7 +201,7 @@ export interface MachineOptions extends MachineSettings {
   processors?: number;
   /** Whether the board has an HPET. Default true. */
   hpet?: boolean;
-  /** What executes the guest's code: an interpreter (`interp`, default), or a translator of hot code to JavaScript (`jit`), which computes the same. */
+  /** What executes the guest's code: a translator of hot code to JavaScript (`jit`, default), or the interpreter alone (`interp`), which computes the same. */
   accel?: Engine;
   /**
    * Tells what is translated: guest code, what regions are made of, JavaScript. For `accel: "jit"`.
@@ -262,7 +262,7 @@ export interface MachineOptions extends MachineSettings {
 }
 
 /** What executes the guest's code unless `accel` says otherwise. */
-const DEFAULT_ENGINE: Engine = "interp";
+const DEFAULT_ENGINE: Engine = "jit";
 
 /** All options and their kinds, so that wrong ones are found. */
 const OPTIONS: Record<keyof MachineOptions, Kind> = {

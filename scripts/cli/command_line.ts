@@ -88,8 +88,8 @@ export interface Configuration {
 
 /** What can execute the guest's code, the default first. */
 const ENGINES = [
-  { name: "interp", about: "interpreter of pre-decoded instructions (default)" },
-  { name: "jit", about: "translator of hot code to JavaScript" },
+  { name: "jit", about: "translator of hot code to JavaScript (default)" },
+  { name: "interp", about: "interpreter of pre-decoded instructions" },
 ];
 const ENGINE_NAMES = ENGINES.map(({ name }) => name);
 

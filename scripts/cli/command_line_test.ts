@@ -23,7 +23,7 @@ Deno.test("a command line without options asks for the default machine", () => {
   assertEquals(parse(), {
     memory: 128 * 2 ** 20,
     cpu: "max",
-    accel: "interp",
+    accel: "jit",
     drives: [],
     flash: [],
     serial: [],
@@ -243,7 +243,7 @@ Deno.test("other options are checked where they are read", () => {
   refused(["-display", "gtk"], `-display: unknown value "gtk"; there is none`);
   refused(
     ["-accel", "interpreter"],
-    `-accel: unknown engine "interpreter"; there is interp, jit`,
+    `-accel: unknown engine "interpreter"; there is jit, interp`,
   );
   refused(["-append", "x"], "-append needs a kernel: add -kernel FILE");
   refused(["-initrd", "x"], "-initrd needs a kernel: add -kernel FILE");
