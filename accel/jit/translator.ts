@@ -389,6 +389,8 @@ export class Translator extends Interpreter {
   private join(page: number): void {
     const mates = this.store.mates(page);
     if (mates.length < 2) return;
+    // Too long for one, they would lose what does not fit, which would be found hot again and joined again.
+    if (mates.reduce((n, { size }) => n + size, 0) > MOST_TEXT) return;
     this.compile(page, mates.flatMap(({ places }) => places), mates, MOST_JOINED);
   }
 
