@@ -1,5 +1,5 @@
 /**
- * The tests of modes, faults, debugging, changing code and features, and those of the interpreter, on the translator that
+ * The tests of modes, faults, debugging and changing code, and those of the interpreter, on the translator that
  * compiles at first sight.
  */
 import { Translator } from "../../accel/jit/translator.ts";
@@ -7,7 +7,6 @@ import { engine } from "../../accel/interp/testing.ts";
 import "../../accel/interp/extensions_test.ts";
 import "../../accel/interp/interpreter_test.ts";
 import "../../accel/interp/processors_test.ts";
-import "../features/evidence_test.ts";
 import "../modes/above_4g_test.ts";
 import "../modes/alignment_test.ts";
 import "../modes/code_test.ts";
