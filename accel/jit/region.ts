@@ -45,6 +45,8 @@ export interface RegionText {
   exits: Int32Array<ArrayBuffer>;
 }
 
+/** Places that an indirect jump is compared with, at most. */
+const MOST_WAYS = 16;
 /** Places at which a region may be entered, at most. */
 const MOST_ENTRIES = 24;
 
@@ -140,7 +142,7 @@ class Writer {
         offsets.push(ending.to);
         break;
       case "indirect":
-        if (!ending.call) offsets.push(...this.returns);
+        offsets.push(...this.ways(block));
         break;
     }
     return offsets.filter((o) => this.ids.has(o)).map((o) => this.ids.get(o)!);
@@ -333,7 +335,7 @@ class Writer {
         break;
       }
       case "indirect":
-        this.indirect(node, jump!, ending.call);
+        this.indirect(node, jump!, block);
         break;
     }
   }
@@ -342,13 +344,22 @@ class Writer {
     return this.e.long ? new LongJitBinder(this.e, insn) : new JitBinder(this.e, insn);
   }
 
-  private indirect(node: number, { to, toHigh }: Jump, call: boolean): void {
-    const { e } = this;
+  /** Where within the region an indirect ending is expected to lead: behind its calls, a jump also to where it was entered. */
+  private ways(block: Block): number[] {
+    const { ending } = block;
+    if (ending.kind !== "indirect" || ending.call) return [];
+    const jumps = block.insns[block.insns.length - 1].insn.form.row.semantic === "jmp_near";
+    const starts = jumps ? this.starts.filter((at) => this.ids.has(at)).slice(0, MOST_WAYS) : [];
+    return [...new Set([...this.returns, ...starts])];
+  }
+
+  private indirect(node: number, { to, toHigh }: Jump, block: Block): void {
+    const { e } = this, ways = this.ways(block);
     const target = e.fresh();
     e.assign(target, `(${to}-pip)|0`);
-    if (!call) {
+    if (ways.length > 0) {
       const saved = e.save();
-      for (const offset of this.returns) {
+      for (const offset of ways) {
         e.emit(`if(${target}===${offset}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`);
         e.restore(saved);
         this.go(node, this.ids.get(offset)!);
