@@ -32,6 +32,12 @@ export interface Region {
   untold?: UntoldRegion;
 }
 
+/**
+ * Characters that the texts of all regions may have together. Linux to its shell needs some 4 million; V8 keeps about
+ * ten bytes of code and tables for each.
+ */
+const BUDGET = 12_000_000;
+
 /** Regions that are judged apart; a power of two. */
 export const COUNTED = 1 << 14;
 
@@ -56,6 +62,9 @@ export class RegionStore {
   /** Regions that ended in other ways: see `TranslationStatistics`. */
   replaced = 0;
   unworthy = 0;
+  evicted = 0;
+  /** Regions compiled until now, by region number modulo {@linkcode COUNTED} as each was entered last: its age. */
+  readonly entered: Int32Array = new Int32Array(COUNTED);
   forgotten = 0;
   /** Host milliseconds that translating took, and the most at once: reported, and never looked at here. */
   compileTime = 0;
@@ -69,7 +78,7 @@ export class RegionStore {
   private readonly limits = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
 
-  constructor(private readonly code: CodeCache) {
+  constructor(private readonly code: CodeCache, private readonly budget = BUDGET) {
     const records = code.records.length / RECORD;
     this.heat = new Heat(code);
     this.entryOf = new Int32Array(records);
@@ -160,9 +169,22 @@ export class RegionStore {
     return this.invalidations.get(host) ?? 0;
   }
 
+  /** Makes room: gives up the regions that were entered least lately. Code that is hot still will be found so again. */
+  private evict(): void {
+    const ids = [...this.byPage.values()].flatMap((ids) => [...ids]);
+    ids.sort((a, b) => this.entered[a & (COUNTED - 1)] - this.entered[b & (COUNTED - 1)] || a - b);
+    for (const id of ids) {
+      if (this.bytes <= this.budget * 0.75) return;
+      this.evicted++;
+      this.remove(id);
+    }
+  }
+
   /** Adds a region that is entered at the records given, in the order of its entries. */
   add(region: Region, entries: readonly number[]): number {
+    if (this.bytes + region.size > this.budget) this.evict();
     const C = this.code.records, id = this.list.push(region) - 1;
+    this.entered[id & (COUNTED - 1)] = this.compiled;
     entries.forEach((place, entry) => {
       if (C[place + OP] <= OP_REGION) return;
       const shadow = this.code.allocate(2);

@@ -69,6 +69,8 @@ export interface JitOptions {
   hot?: number;
   /** Most guest instructions of a region, for tests. */
   most?: number;
+  /** Characters that the texts of all regions may have together; for tests. */
+  budget?: number;
   /** Told of each region when it is entered for the first time. Must not throw. */
   trace?: (region: TranslatedRegion) => void;
 }
@@ -135,10 +137,10 @@ export class Translator extends Interpreter {
     const { peer } = options;
     this.eager = peer?.eager ?? options.eager === true;
     this.trace = peer?.trace ?? options.trace;
-    this.most = peer?.most ?? options.most ?? MOST_INSTRUCTIONS;
+    this.most = peer?.most ?? options.most ?? MOST_JOINED;
     this.hot = peer?.hot ?? options.hot ?? HOT;
     this.stretch = peer?.stretch ?? options.sample ?? SAMPLE;
-    this.store = peer?.store ?? new RegionStore(this.code);
+    this.store = peer?.store ?? new RegionStore(this.code, options.budget);
     this.store.join(this.functions, this.waysOut);
     const { x86 } = this;
     this.scope = {
@@ -167,7 +169,7 @@ export class Translator extends Interpreter {
 
   get translation(): TranslationStatistics {
     const { regions, bytes, compiled, instructions, invalidated } = this.store;
-    const { replaced, unworthy, forgotten, compileTime, longestCompile } = this.store;
+    const { replaced, unworthy, evicted, forgotten, compileTime, longestCompile } = this.store;
     return {
       regions,
       bytes,
@@ -176,6 +178,7 @@ export class Translator extends Interpreter {
       invalidated,
       replaced,
       unworthy,
+      evicted,
       forgotten,
       compileTime,
       longestCompile,
@@ -189,7 +192,8 @@ export class Translator extends Interpreter {
 
   protected override enterRegion(p: number): number {
     const { R, exits, why, functions, waysOut } = this, C = this.code.records;
-    const { entryOf, shadows, work, uses, misses } = this.store, long = R[S.LONG] !== 0;
+    const { entryOf, shadows, work, uses, misses, entered: lastEntered } = this.store,
+      long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
     for (;;) {
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
@@ -203,6 +207,7 @@ export class Translator extends Interpreter {
       this.enteredAt = 0;
       exits[why[0]]++;
       const id = (entry >> 6) & (COUNTED - 1);
+      lastEntered[id] = this.store.compiled;
       work[id] += n - left;
       this.executed += n - left;
       if (why[0] === LEFT_MEMORY) misses[id]++;

@@ -147,6 +147,7 @@ export function formatTranslation(statistics: TranslationStatistics, instruction
     ["invalidated", statistics.invalidated, "since the guest changed their code"],
     ["replaced", statistics.replaced, "by regions with more, or made in another way"],
     ["unworthy", statistics.unworthy, "did too little each time"],
+    ["evicted", statistics.evicted, "given up to make room"],
     ["forgotten", statistics.forgotten, "with all code"],
     ["entered", entered, `${per(executed, entered)} instructions each time`],
     [

@@ -97,6 +97,7 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     invalidated: 1,
     replaced: 2,
     unworthy: 3,
+    evicted: 0,
     forgotten: 4,
     entered: 1000,
     executed: 50_000,
@@ -110,6 +111,7 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     "invalidated           1  since the guest changed their code",
     "replaced              2  by regions with more, or made in another way",
     "unworthy              3  did too little each time",
+    "evicted               0  given up to make room",
     "forgotten             4  with all code",
     "entered           1,000  50.0 instructions each time",
     "executed         50,000  instructions, 25.0 % of all",
@@ -119,5 +121,5 @@ Deno.test("Statistics are shown as a table, with shares where all instructions a
     "longest compile       7  ms of host time",
   ]);
   const fresh = formatTranslation({ ...statistics, entered: 0, executed: 0, exits: {} });
-  assertEquals(fresh.split("\n")[6], "entered           0  0.0 instructions each time");
+  assertEquals(fresh.split("\n")[7], "entered           0  0.0 instructions each time");
 });

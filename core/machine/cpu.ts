@@ -53,6 +53,8 @@ export interface TranslationStatistics {
   replaced: number;
   /** Regions that were given up because entering them did not pay. */
   unworthy: number;
+  /** Regions given up, as the least lately entered ones, to make room for others. */
+  evicted: number;
   /** Regions that were forgotten with all code: room for it ran out, or the machine was put into another state. */
   forgotten: number;
   /** How often a region was entered. */

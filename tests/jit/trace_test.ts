@@ -118,8 +118,9 @@ Deno.test("Wrong wishes for a trace are refused", async () => {
 
 Deno.test("Every region that was translated exists, or is counted by the way it ended", async () => {
   const ended = (vm: Machine) => {
-    const { compiled, regions, invalidated, replaced, unworthy, forgotten } = vm.translation!;
-    assertEquals(compiled, regions + invalidated + replaced + unworthy + forgotten);
+    const { compiled, regions, invalidated, replaced, unworthy, evicted, forgotten } = vm
+      .translation!;
+    assertEquals(compiled, regions + invalidated + replaced + unworthy + evicted + forgotten);
     return compiled - regions;
   };
   await using vm = await Machine.create(OPTIONS);
