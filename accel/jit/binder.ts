@@ -504,7 +504,7 @@ export class JitBinder extends HelperBinder {
       ];
       e.lines[line] = this.check(host, linear, s.write, outside, bail);
     };
-    if (sure) values.checked(sum, bytes, write, host).written(update);
+    if (sure) values.checked(sum, bytes, write, host, update);
     else update({ low: 0, high: bytes, write });
     return host;
   }

@@ -298,11 +298,6 @@ export class Emitter {
     this.whole = false;
   }
 
-  /** FR, with the carries left as they wait. */
-  get result(): Expr {
-    return this.pending?.fr ?? "fr";
-  }
-
   /** The statements that leave pending flags to the epilogue. */
   private leaveFlags(p: Pending): string {
     const { high } = p;

@@ -187,12 +187,14 @@ export class ValueState {
     return undefined;
   }
 
-  /** Notes a stretch that was checked. */
-  checked({ root, add }: Sum, bytes: number, write: boolean, host: Expr): {
-    stretch: Stretch;
-    written: (update: (stretch: Stretch) => void) => void;
-  } {
-    let update = (_: Stretch) => {};
+  /** Notes a stretch that is checked by a text that `text` writes, now and whenever it grows. */
+  checked(
+    { root, add }: Sum,
+    bytes: number,
+    write: boolean,
+    host: Expr,
+    text: (stretch: Stretch) => void,
+  ): void {
     const stretch: Stretch = {
       add,
       low: 0,
@@ -200,17 +202,11 @@ export class ValueState {
       write,
       block: this.block,
       host,
-      update: () => update(stretch),
+      update: () => text(stretch),
     };
+    stretch.update();
     const list = this.stretches.get(root);
     if (list === undefined) this.stretches.set(root, [stretch]);
     else list.push(stretch);
-    return {
-      stretch,
-      written: (by) => {
-        update = by;
-        by(stretch);
-      },
-    };
   }
 }
