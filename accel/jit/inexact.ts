@@ -63,7 +63,8 @@ const SINGLE = {
   sub: (x: number, y: number, r: number) => x - y !== r || add(x, -y, r),
   // A product of singles fits a double.
   mul: (x: number, y: number, r: number) => x * y !== r,
-  div: (x: number, y: number, r: number) => r * y !== x,
+  // Zero divided by infinity is exact, and the product of the two no number.
+  div: (x: number, y: number, r: number) => x !== 0 && r * y !== x,
   sqrt: (y: number, r: number) => r * r !== y,
 };
 
