@@ -56,9 +56,7 @@ export class Heat {
   /** Starts to count a code page's instructions anew. */
   cool(page: number): void {
     this.pages[page] = 0;
-    for (const place of this.placesOf(page)) {
-      if (this.places[place >> 3] > 0) this.places[place >> 3] = 0;
-    }
+    for (const place of this.placesOf(page)) this.places[place >> 3] = 0;
   }
 
   /** The places of a code page where runs began, hottest first. */
