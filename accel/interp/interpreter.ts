@@ -75,9 +75,9 @@ export class Interpreter implements Cpu {
   /** Instructions run between two returns to the dispatcher. */
   protected stretch = STRETCH;
   /** Instructions that will have been executed when the slice ends. */
-  private target = 0;
+  protected target = 0;
   /** Instructions left in the slice: outside the loop all of them, inside those cut off by {@linkcode Interpreter.interruptLoop}. */
-  private left = 0;
+  protected left = 0;
   private inLoop = false;
   private intr = false;
   private nmiPending = false;
@@ -593,7 +593,8 @@ export class Interpreter implements Cpu {
 
   setIntr(level: boolean): void {
     this.intr = level;
-    if (level) this.interruptLoop();
+    // While IF is clear nothing comes of it: what sets IF has the loop look at the pin.
+    if (level && this.interruptsEnabled) this.interruptLoop();
   }
 
   startup(vector: number): void {

@@ -3,6 +3,7 @@
  * (`simd.ts`), string instructions (`strings.ts`), and calls of helpers that touch nothing but vector and x87 registers. What may fault is
  * asked before: where it would, the interpreter does the instruction.
  */
+import type { Insn } from "../x86/decoder.ts";
 import type { Row } from "../x86/rows.ts";
 import * as S from "../x86/state.ts";
 import type { JitBinder } from "./binder.ts";
@@ -18,6 +19,11 @@ const ROUNDING =
   /^(((add|sub|mul|div|sqrt|min|max|cmp|hadd|hsub|addsub|round)[ps][sd])|dpp[sd]|u?comis[sd]|cvt.*)$/;
 const READS_FLAGS = /^fcmov/;
 const WRITES_FLAGS = /^(ptest|u?comis[sd]|fu?comip?)$/;
+
+/** Whether an instruction is IN or OUT. */
+export function accessesPort({ form }: Insn): boolean {
+  return /^(in|out)_/.test(form.row.semantic);
+}
 
 /** Emits an instruction without storing the state; false if that cannot be. */
 export function emitDirect(b: JitBinder): boolean {

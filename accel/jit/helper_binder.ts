@@ -131,6 +131,30 @@ export abstract class HelperBinder extends Binder {
     this.emit("}");
   }
 
+  /**
+   * Emits an access to a port: `IN` or `OUT`, permission included. The whole state is stored, for the board
+   * may ask for it or for the time, but nothing of it changes other than by the result.
+   *
+   * @param marker as for {@linkcode HelperBinder.callHelper}
+   */
+  // hot: bench/microbench, portio.
+  callPort(marker: number, words: { current: number; end: number }): void {
+    const { insn, e } = this, { semantic } = insn.form.row;
+    const { args, after } = this.gatherOperands();
+    const [port, value] = semantic.startsWith("in_") ? [args[1], ""] : [args[0], `,${args[1]}`];
+    const size = /_byte/.test(semantic) ? 1 : insn.operandSize === 16 ? 2 : 4;
+    e.flush();
+    e.values.forgetMemory();
+    this.emit(
+      `/*save*//*x87save*/R[${words.current}]=${marker};R[${words.end}]=${marker}+((n-${e.count})<<3);`,
+    );
+    if (value !== "") this.emit(`outPort(cpu,${port},${size}${value});`);
+    else {
+      e.assign("result", `inPort(cpu,${port},${size})`);
+      for (const take of after) take();
+    }
+  }
+
   /** What an x87 instruction leaves in FOP; undefined for other instructions. */
   x87Opcode(): number | undefined {
     const { insn } = this, { row, operands } = insn.form;

@@ -18,6 +18,7 @@ import { SEMANTICS64 } from "../x86/semantics64.ts";
 import * as S from "../x86/state.ts";
 import { WIDE } from "../x86/wide.ts";
 import { SLOW } from "../x86/tlb.ts";
+import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
 import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
@@ -49,6 +50,7 @@ import {
   carriesOf,
   EXIT_LINK,
   EXIT_OFFSET,
+  LEFT_ATTENTION,
   LEFT_JUMP,
   LEFT_MEMORY,
   REASONS,
@@ -156,6 +158,8 @@ export class Translator extends Interpreter {
       LT: x86.mmu64.tlb,
       WIDE,
       cpu: x86,
+      inPort: input,
+      outPort: output,
       ...vectorScope(x86),
       ...stringScope(x86),
       ...x87Scope(),
@@ -201,17 +205,23 @@ export class Translator extends Interpreter {
       this.note(p + BY_TRANSLATION);
       this.enteredAt = p;
       this.given = n;
-      // The region may be given up before its way out is asked for.
+      // The region may be given up before its way out is asked for: a port that it writes may start a transfer into it.
       const ways = waysOut[entry >> 6]!;
+      const total = this.target - this.left;
       const left = run(n, entry & 63);
       this.enteredAt = 0;
+      // What the instruction executed last cut off from the slice is not done.
+      if (why[0] === LEFT_ATTENTION) {
+        n -= total - (this.target - this.left);
+        this.x86.attention = false;
+      }
       exits[why[0]]++;
       const id = (entry >> 6) & (COUNTED - 1);
       lastEntered[id] = this.store.compiled;
       work[id] += n - left;
       this.executed += n - left;
       if (why[0] === LEFT_MEMORY) misses[id]++;
-      if ((++uses[id] & (TRIAL - 1)) === 0) {
+      if ((++uses[id] & (TRIAL - 1)) === 0 && functions[entry >> 6] !== undefined) {
         if (misses[id] > TRIAL >> 3 && !this.store.isCareful(this.store.at(entry >> 6).page)) {
           this.store.beCareful(entry >> 6);
         } else if (work[id] >= TRIAL * WORTH && work[id] < TRIAL * JOIN_BELOW) {

@@ -122,6 +122,38 @@ for (const eager of [true, false]) {
     assert(places.size > 10, `interrupts at ${places.size} places`);
   });
 
+  Deno.test(`Ports arm alarms and raise interrupts at exact counts in code translated ${how}`, async () => {
+    const ports: Code = [
+      0x50, // push eax
+      ...[0xa8, 0x3f, 0x75, rel8("armed")], // test al, 3Fh; jnz
+      ...[0xb0, 0x30, 0xe6, 0x43], // mov al, 30h; out 43h, al
+      ...[0x88, 0xd8, 0x24, 7, 0xe6, 0x40], // mov al, bl; and al, 7; out 40h, al
+      ...[0x30, 0xc0, 0xe6, 0x40], // xor al, al; out 40h, al
+      label("armed"),
+      ...[0xe4, 0x40, 0x01, 0xc6], // in al, 40h; add esi, eax
+      ...[0xb0, 0x20, 0xe6, 0x20], // mov al, 20h; out 20h, al
+      ...[0xe4, 0x21, 0x00, 0xc2], // in al, 21h; add dl, al
+      ...[0x89, 0xd8, 0xc0, 0xe8, 0x04, 0x0c, 0xfe], // mov eax, ebx; shr al, 4; or al, FEh
+      ...[0x66, 0xba, word(0x21), 0xee], // mov dx, 21h; out dx, al
+      ...[0x66, 0xed, 0x58], // in ax, dx; pop eax
+    ];
+    const code = program([
+      ...[0xc7, 0x05, dword(APIC + 0xf0), dword(0x1ff)], // spurious interrupts: enabled
+      ...[0xc7, 0x05, dword(APIC + 0x350), dword(0x700)], // LINT0: the 8259s
+      0xfb, // sti
+      work("loop", ports),
+    ]);
+    const { peek } = await compare(code, {
+      eager,
+      from: warm,
+      to: warm + 100_000,
+      step: 1_931,
+    });
+    const places = new Set(Array.from({ length: peek(COUNTER) }, (_, i) => peek(LIST + i * 4)));
+    assert(peek(COUNTER) > 20, `${peek(COUNTER)} interrupts`);
+    assert(places.size > 2, `interrupts at ${places.size} places`);
+  });
+
   // What happens once, in the loop's middle: ecx is free there.
   const count = warm / 10 + 1000;
   const once = (what: Code): Code => [

@@ -42,3 +42,17 @@ export function writePort(cpu: X86, port: number, size: 1 | 2 | 4, value: number
   cpu.bus.ports.write(port, size, (value & mask) >>> 0);
   noteIo(cpu, port, size);
 }
+
+/** IN, permission included. The result is an int32, its high half in `R[HIGH]`. */
+export function input(cpu: X86, port: number, size: 1 | 2 | 4): number {
+  checkIo(cpu, port & 0xffff, size);
+  const value = readPort(cpu, port, size) | 0;
+  cpu.R[S.HIGH] = 0;
+  return value;
+}
+
+/** OUT, permission included. */
+export function output(cpu: X86, port: number, size: 1 | 2 | 4, value: number): void {
+  checkIo(cpu, port & 0xffff, size);
+  writePort(cpu, port, size, value);
+}

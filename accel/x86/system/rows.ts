@@ -15,7 +15,7 @@ import { cpuid } from "./cpuid.ts";
 import { readDebug, writeDebug } from "./debug.ts";
 import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from "./flags.ts";
 import { deliver, deliverInNewTask, type EventKind } from "./interrupts.ts";
-import { checkIo, readPort, writePort } from "./io.ts";
+import { input, output } from "./io.ts";
 import { readBase, swapgs, syscall, sysenter, sysexit, sysret, writeBase } from "./fast_calls.ts";
 import { TSC_AUX } from "./msr.ts";
 import { loadSegment, segmentBase } from "./segments.ts";
@@ -143,16 +143,6 @@ function interrupt1(cpu: X86): void {
   if (pending === 0) return;
   R[S.PENDING_DEBUG] &= ~pending;
   R[S.DR6] = (R[S.DR6] & ~0xf) | pending;
-}
-
-function input(cpu: X86, port: number, size: 1 | 2 | 4): number {
-  checkIo(cpu, port & 0xffff, size);
-  return narrow(cpu, readPort(cpu, port, size) | 0);
-}
-
-function output(cpu: X86, port: number, size: 1 | 2 | 4, value: number): void {
-  checkIo(cpu, port & 0xffff, size);
-  writePort(cpu, port, size, value);
 }
 
 function setPair(cpu: X86, { low, high }: { low: number; high: number }): void {
@@ -499,12 +489,12 @@ export const SYSTEM_ROWS: Row[] = [
   row("0F 33", "", "rdpmc"),
   row("0F A2", "", "cpuid"),
 
-  row("E4", "=AL,Ib", "in_byte", control),
-  row("E5", "=eAX,Ib", "in_imm", control),
-  row("E6", "Ib,AL", "out_byte", control),
-  row("E7", "Ib,eAX", "out_imm", control),
-  row("EC", "=AL,DX", "in_byte_dx", control),
-  row("ED", "=eAX,DX", "in_dx", control),
-  row("EE", "DX,AL", "out_byte_dx", control),
-  row("EF", "DX,eAX", "out_dx", control),
+  row("E4", "=AL,Ib", "in_byte"),
+  row("E5", "=eAX,Ib", "in_imm"),
+  row("E6", "Ib,AL", "out_byte"),
+  row("E7", "Ib,eAX", "out_imm"),
+  row("EC", "=AL,DX", "in_byte_dx"),
+  row("ED", "=eAX,DX", "in_dx"),
+  row("EE", "DX,AL", "out_byte_dx"),
+  row("EF", "DX,eAX", "out_dx"),
 ];
