@@ -40,16 +40,21 @@ export interface PortAccess {
 }
 
 class Range implements PortRange {
+  /** Widths that the chip takes, ORed. */
+  readonly sizes: number;
+
   constructor(
     private readonly map: PortMap,
     readonly name: string,
     public base: number,
     readonly count: number,
     readonly access: RegisterAccess,
-    readonly sizes: readonly AccessSize[],
+    sizes: readonly AccessSize[],
     readonly priority: number,
     public enabled: boolean,
-  ) {}
+  ) {
+    this.sizes = sizes.reduce<number>((mask, size) => mask | size, 0);
+  }
 
   move(base: number): void {
     if (base === this.base) return;
@@ -166,6 +171,7 @@ export class PortMap {
   }
 
   private isWatched(port: number, size: AccessSize, bit: number): boolean {
+    if (size === 1) return (this.watched[port] & bit) !== 0;
     for (let i = 0; i < size; i++) if ((this.watched[(port + i) & 0xffff] & bit) !== 0) return true;
     return false;
   }
@@ -188,7 +194,7 @@ export class PortMap {
     const k = this.owner[port];
     if (k === 0 || this.owner[(port + size - 1) & 0xffff] !== k) return undefined;
     const range = this.ranges[k - 1];
-    return range.sizes.includes(size) ? range : undefined;
+    return (range.sizes & size) !== 0 ? range : undefined;
   }
 
   private route(port: number, size: AccessSize): number {
