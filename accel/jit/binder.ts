@@ -37,7 +37,7 @@ export interface Jump {
 
 /** Texts whose value is an int32. */
 const INT =
-  /^(DV\.get(?:Int|Uint)\d+\([^()]*(\([^()]*\))?[^()]*\)|Math\.imul\(.*\)|\(\w+[+-][^()|]*(\([^()]*\))?\)\|0|\w+(<<|>>|&|\||\^)\(?-?\w+\)?|r\d+h?)$/;
+  /^(DV\.get(?:Int|Uint)\d+\([^()]*(\([^()]*\))?[^()]*\)|Math\.imul\(.*\)|\(Math\.imul\(.*\)\|0|\(\w+[+-][^()|]*(\([^()]*\))?\)\|0|\w+(<<|>>|&|\||\^)\(?-?\w+\)?|r\d+h?)$/;
 
 /** Semantics whose flags are those of the plain difference of their operands. */
 const PLAIN = new Set([
@@ -244,6 +244,12 @@ export class JitBinder extends HelperBinder {
     const fr = this.let(r.lo), top = this.let(r.hi);
     const d = this.let(`(${cf})<<31|(${cfXorOf})<<30`);
     this.leave({ kind: SHIFTED, width: 64, fr, d, high: { d: "0", s: "0", r: top } });
+  }
+
+  override flagsProduct64(x: Wide, y: Wide, r: Wide): void {
+    const [d, s, product] = [x, y, r].map(({ lo, hi }) => ({ lo: this.let(lo), hi: this.let(hi) }));
+    const high = { d: d.hi, s: s.hi, r: product.hi };
+    this.leave({ kind: IMUL, width: 64, fr: product.lo, d: d.lo, s: s.lo, high });
   }
 
   override get carry(): Expr {

@@ -1,5 +1,6 @@
 /** The text of one region as it is written: names, the flags not stored yet, and the ways out. */
 import type { Expr } from "../x86/binder.ts";
+import { fits64 } from "../x86/wide.ts";
 import { ValueState } from "./value_state.ts";
 import { VectorState } from "./vector_state.ts";
 
@@ -128,6 +129,8 @@ export function wideCarriesOf(
       return (subVector(dh, sh, rh) & 0xc0000000) | (subVector(d, s, r) & 8) | parity;
     case SHIFTED:
       return d | parity;
+    case IMUL:
+      return (fits64(d, dh, s, sh) !== 0 ? 0 : CARRY) | parity;
   }
   return parity;
 }
@@ -149,6 +152,7 @@ export function pendingCarries(p: Pending): Expr {
     const parity = `((((${resultText(p)})^${r})&255)<<8)`;
     if (p.kind === LOGIC) return parity;
     if (p.kind === SHIFTED) return `${d}|${parity}`;
+    if (p.kind === IMUL) return `(${fitsText(p)}?0:-2147483648)|${parity}`;
     const top = vectorText(p.kind, high.d, high.s, high.r);
     return `((${top})&-1073741824)|((${vectorText(p.kind, d, s, r)})&8)|${parity}`;
   }
@@ -173,6 +177,11 @@ export function pendingCarries(p: Pending): Expr {
   return `((${vector})<<${32 - p.width}&-1073741824)|((${vector})&8)`;
 }
 
+/** Whether a 64-bit product fits. */
+function fitsText({ d, s, high }: Pending): Expr {
+  return `PURE.fits64(${d},${high!.d},${s},${high!.s})`;
+}
+
 /** FR of pending flags. */
 export function resultText({ fr, high }: Pending): Expr {
   return high === undefined ? fr : `${high.r}|(${fr}>>>1)|(${fr}&1)`;
@@ -184,6 +193,7 @@ export function pendingCarry(p: Pending): Expr {
   if (p.kind === LOGIC) return "0";
   if (p.kind === SHIFTED) return `(${p.d}>>>31)`;
   if (high === undefined) return `((${pendingCarries(p)})>>>31)`;
+  if (p.kind === IMUL) return `(${fitsText(p)}?0:1)`;
   return `((${vectorText(p.kind, high.d, high.s, high.r)})>>>31)`;
 }
 

@@ -312,6 +312,12 @@ export abstract class Binder {
     this.flagsShift(r, width, `(${x}*${y}!==${fits})?1:0`, "0");
   }
 
+  /** The same of a 64-bit product. */
+  flagsProduct64(x: Wide, y: Wide, r: Wide): void {
+    const fits = this.let(this.pure("fits64", x.lo, x.hi, y.lo, y.hi));
+    this.flagsShift64(r, `${fits}?0:1`, "0");
+  }
+
   /** CF as 0 or 1. */
   get carry(): Expr {
     return `(${this.FC}>>>31)`;

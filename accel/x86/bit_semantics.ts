@@ -3,7 +3,7 @@
  * up to 32 bits and of 64. Flags that the manual leaves undefined follow the result.
  */
 import type { Binder, Expr, Semantic, Wide } from "./binder.ts";
-import { bind, left, right, rotated, swap } from "./wide_text.ts";
+import { bind, left, productHigh, right, rotated, swap } from "./wide_text.ts";
 
 // Counts. CF and ZF tell of them, or ZF alone.
 
@@ -147,7 +147,7 @@ const each = (operator: string) => (s: Wide, t: Wide): Wide => ({
 
 const mulx: Semantic = (b) => {
   const s = b.read(2), d = b.let(b.gpr(2));
-  const high = b.let(b.pure("mulHigh", d, s));
+  const high = productHigh(b, d, s, false);
   // Of two destinations that are one the high half stays.
   b.write(1, `Math.imul(${d},${s})`);
   b.write(0, high);

@@ -6,39 +6,48 @@ import type { Helper } from "./rows.ts";
 import * as S from "./state.ts";
 import { dropStack, peekStack, setStackPointer, Stack, stackMask } from "./system/stack.ts";
 
-/** What {@linkcode idivide64} returns when the quotient does not fit: no quotient that fits equals it as a number. */
-export const DIVIDE_OVERFLOW = 0x100000000;
-
-function imulHigh(a: number, b: number): number {
-  return (mulHigh(a, b) - (a < 0 ? b : 0) - (b < 0 ? a : 0)) | 0;
-}
+/** How far a quotient below 2^32 of doubles may be from the exact one, and more. */
+const UNSURE = 2 ** -19;
 
 /** Unsigned 64 by 32 bits; the quotient is known to fit. */
+// hot: bench/microbench, muldiv.
 function divide64(high: number, low: number, divisor: number): number {
+  const quotient = ((high >>> 0) * 0x100000000 + (low >>> 0)) / (divisor >>> 0);
+  const whole = Math.floor(quotient), part = quotient - whole;
+  if (part > UNSURE && part < 1 - UNSURE) return whole | 0;
+  return correct64(high, low, divisor, whole);
+}
+
+/** The quotient of which an estimate is known that is off by one at most. */
+function correct64(high: number, low: number, divisor: number, estimate: number): number {
   const h = high >>> 0, l = low >>> 0, d = divisor >>> 0;
-  if (h === 0) return (l / d) | 0;
-  if (h < 0x200000) return Math.floor((h * 0x100000000 + l) / d) | 0;
-  // The estimate is off by one at most, as a quotient below 2^32 of numbers rounded to 53 bits.
-  let q = Math.floor((h * 0x100000000 + l) / d);
-  if (q > 0xffffffff) q = 0xffffffff;
+  let q = Math.min(estimate, 0xffffffff);
   const rest = (h - (mulHigh(q, d) >>> 0)) * 0x100000000 + (l - (Math.imul(q, d) >>> 0));
   if (rest < 0) q--;
   else if (rest >= d) q++;
   return q | 0;
 }
 
-/** Signed 64 by 32 bits: the quotient, or {@linkcode DIVIDE_OVERFLOW}. */
-function idivide64(high: number, low: number, divisor: number): number {
-  const negative = high < 0, d = Math.abs(divisor);
+/** The magnitude of the quotient of signed 64 by 32 bits; Infinity if that has more than 32 bits. */
+function magnitude64(high: number, low: number, divisor: number): number {
   let h = high, l = low;
-  if (negative) {
+  if (high < 0) {
     l = (-l) | 0;
     h = (~h + (l === 0 ? 1 : 0)) | 0;
   }
-  if ((h >>> 0) >= d) return DIVIDE_OVERFLOW;
-  const q = divide64(h, l, d) >>> 0;
-  if (negative !== divisor < 0) return q > 0x80000000 ? DIVIDE_OVERFLOW : (-q) | 0;
-  return q > 0x7fffffff ? DIVIDE_OVERFLOW : q;
+  const d = Math.abs(divisor);
+  return (h >>> 0) >= d ? Infinity : divide64(h, l, d) >>> 0;
+}
+
+/** Whether the quotient of signed 64 by 32 bits fits. */
+function idivides64(high: number, low: number, divisor: number): boolean {
+  return magnitude64(high, low, divisor) <= (high < 0 === divisor < 0 ? 0x7fffffff : 0x80000000);
+}
+
+/** Signed 64 by 32 bits; the quotient is known to fit. */
+function idivide64(high: number, low: number, divisor: number): number {
+  const q = magnitude64(high, low, divisor);
+  return (high < 0 === divisor < 0 ? q : -q) | 0;
 }
 
 function rcl(d: number, count: number, carry: number, width: number): number {
@@ -88,9 +97,9 @@ function bitScanReverse(s: number): number {
 export const PURE = {
   ...PURE_BITS,
   mulHigh,
-  imulHigh,
   divide64,
   idivide64,
+  idivides64,
   rcl,
   rcr,
   shld16,

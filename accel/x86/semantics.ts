@@ -2,8 +2,8 @@
 import type { Binder, Expr, Semantic, Width } from "./binder.ts";
 import { BIT_SEMANTICS } from "./bit_semantics.ts";
 import { CONDITIONS } from "./integer_rows.ts";
-import { DIVIDE_OVERFLOW } from "./integer.ts";
 import { DE } from "./state.ts";
+import { productHigh } from "./wide_text.ts";
 
 /** EFLAGS.DF. */
 const DF = 1 << 10;
@@ -253,9 +253,8 @@ const mul: Semantic = (b) => {
     b.setGpr(2, `${r}>>>16`, 16);
     flagsMultiply(b, r, w, `((${r}>>>16)!==0)`);
   } else {
-    const a = b.let(b.gpr(0)),
-      r = b.let(`Math.imul(${a},${s})`),
-      high = b.let(b.pure("mulHigh", a, s));
+    const a = b.let(b.gpr(0)), r = b.let(`Math.imul(${a},${s})`);
+    const high = productHigh(b, a, b.let(s), false);
     b.setGpr(0, r);
     b.setGpr(2, high);
     flagsMultiply(b, r, w, `(${high}!==0)`);
@@ -274,9 +273,8 @@ const imul1: Semantic = (b) => {
     b.setGpr(2, `${r}>>>16`, 16);
     flagsMultiply(b, r, w, `(${r}!==${b.signed(r, 16)})`);
   } else {
-    const a = b.let(b.gpr(0)),
-      r = b.let(`Math.imul(${a},${s})`),
-      high = b.let(b.pure("imulHigh", a, s));
+    const a = b.let(b.gpr(0)), r = b.let(`Math.imul(${a},${s})`);
+    const high = productHigh(b, a, s, true);
     b.setGpr(0, r);
     b.setGpr(2, high);
     flagsMultiply(b, r, w, `(${high}!==(${r}>>31))`);
@@ -298,10 +296,13 @@ const div: Semantic = (b) => {
     b.setGpr(2, `${a}%${s}`, 16);
   } else {
     const lo = b.let(b.gpr(0)), hi = b.let(b.gpr(2));
-    b.raiseIf(`(${hi}>>>0)>=(${s}>>>0)`, DE);
-    const q = b.let(b.pure("divide64", hi, lo, s));
+    const d = b.let(s);
+    b.raiseIf(`(${hi}^-2147483648)>=(${d}^-2147483648)`, DE);
+    const q = b.let(
+      `${hi}===0&&(${lo}|${d})>0?(${lo}/${d})|0:${b.pure("divide64", hi, lo, d)}`,
+    );
     b.setGpr(0, q);
-    b.setGpr(2, `(${lo}-Math.imul(${q},${s}))|0`);
+    b.setGpr(2, `(${lo}-Math.imul(${q},${d}))|0`);
   }
 };
 
@@ -310,8 +311,10 @@ const idiv: Semantic = (b) => {
   b.raiseIf(`${s}===0`, DE);
   if (w === 32) {
     const lo = b.let(b.gpr(0)), hi = b.let(b.gpr(2));
-    const q = b.let(b.pure("idivide64", hi, lo, s));
-    b.raiseIf(`${q}===${DIVIDE_OVERFLOW}`, DE);
+    // What CDQ makes of a doubleword fits, but for -2^31 by -1.
+    const plain = `${hi}===(${lo}>>31)&&${s}!==-1`;
+    b.raiseIf(`!(${plain})&&!${b.pure("idivides64", hi, lo, s)}`, DE);
+    const q = b.let(`${plain}?(${lo}/${s})|0:${b.pure("idivide64", hi, lo, s)}`);
     b.setGpr(0, q);
     b.setGpr(2, `(${lo}-Math.imul(${q},${s}))|0`);
     return;

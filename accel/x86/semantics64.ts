@@ -6,7 +6,7 @@ import type { Binder, Expr, Semantic, Wide } from "./binder.ts";
 import { CONDITIONS } from "./integer_rows.ts";
 import { DE, GP } from "./state.ts";
 import { BIT_SEMANTICS64 } from "./bit_semantics.ts";
-import { bind, left, right, rotated, swap } from "./wide_text.ts";
+import { bind, left, productHigh, right, rotated, swap } from "./wide_text.ts";
 
 const addVector = (d: Expr, s: Expr, r: Expr) => `(${d}&${s})|((${d}|${s})&~${r})`;
 const subVector = (d: Expr, s: Expr, r: Expr) => `(~${d}&${s})|((~${d}|${s})&${r})`;
@@ -208,15 +208,14 @@ const doubleShift = (toLeft: boolean): Semantic => (b) => {
 // Multiplication and division: the products' limbs come from a pure function that leaves them in WIDE.
 
 const imul = (x: number, y: number): Semantic => (b) => {
-  const a = b.read64(x), c = b.read64(y);
+  const a = b.read64(x), c = b.read64(y), high = productHigh(b, a.lo, c.lo, false);
   const r = bind(
     b,
     `Math.imul(${a.lo},${c.lo})`,
-    `(${b.pure("mulHigh", a.lo, c.lo)}+Math.imul(${a.lo},${c.hi})+Math.imul(${a.hi},${c.lo}))|0`,
+    `(${high}+Math.imul(${a.lo},${c.hi})+Math.imul(${a.hi},${c.lo}))|0`,
   );
-  const fits = b.let(b.pure("fits64", a.lo, a.hi, c.lo, c.hi));
+  b.flagsProduct64(a, c, r);
   b.write64(0, r.lo, r.hi);
-  b.flagsShift64(r, `${fits}?0:1`, "0");
 };
 
 const mul = (signed: boolean): Semantic => (b) => {

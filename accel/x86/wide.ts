@@ -3,11 +3,11 @@
 /** Low to high limbs of the last 128-bit product; or quotient (low, high) and remainder (low, high). */
 export const WIDE: Int32Array<ArrayBuffer> = new Int32Array(4);
 
-/** High half of the product of two unsigned 32-bit numbers. */
+/** High half of the product of two unsigned 32-bit numbers. The sums have 32 bits at most. */
 export function mulHigh(a: number, b: number): number {
   const al = a & 0xffff, ah = a >>> 16, bl = b & 0xffff, bh = b >>> 16;
-  const t = (Math.imul(ah, bl) >>> 0) + (Math.imul(al, bl) >>> 16);
-  const u = (Math.imul(al, bh) >>> 0) + (t & 0xffff);
+  const t = (Math.imul(ah, bl) + (Math.imul(al, bl) >>> 16)) | 0;
+  const u = (Math.imul(al, bh) + (t & 0xffff)) | 0;
   return (Math.imul(ah, bh) + (t >>> 16) + (u >>> 16)) | 0;
 }
 
