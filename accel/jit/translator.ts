@@ -22,7 +22,7 @@ import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
 import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
-import { emitMeaning } from "../interp/operations.ts";
+import { emitMeaning, LEAVE } from "../interp/operations.ts";
 import {
   BY_TRANSLATION,
   CS_CHECK,
@@ -53,6 +53,7 @@ import {
   LEFT_ATTENTION,
   LEFT_JUMP,
   LEFT_MEMORY,
+  LEFT_OTHER,
   REASONS,
   wideCarriesOf,
   wideResult,
@@ -195,7 +196,8 @@ export class Translator extends Interpreter {
   // Execution.
 
   protected override enterRegion(p: number): number {
-    const { R, exits, why, functions, waysOut } = this, C = this.code.records;
+    const { R, exits, why, functions, waysOut, operations: { after } } = this,
+      C = this.code.records;
     const { entryOf, shadows, work, uses, misses, entered: lastEntered } = this.store,
       long = R[S.LONG] !== 0;
     let n = (R[PLACE_END] - p) >> 3;
@@ -242,21 +244,48 @@ export class Translator extends Interpreter {
       }
       n = left;
       const jumps = why[0] === LEFT_JUMP, z = why[1];
-      if (jumps && n > 0) {
+      let q = 0;
+      if (n > 0 && (jumps || why[0] === LEFT_OTHER)) {
         const next = ways[z + EXIT_LINK];
-        if (next !== 0 && C[next + OP] === OP_REGION) {
-          this.note(next);
-          p = next;
+        if (next !== 0) {
+          if (jumps) {
+            if (C[next + OP] === OP_REGION) {
+              this.note(next);
+              p = next;
+              continue;
+            }
+          } else if (after[C[next + OP]] === LEAVE) q = next;
+        }
+      }
+      let ip = R[S.RIP];
+      if (q === 0) {
+        q = n > 0 ? this.placeOf(ip, R[S.RIP + 1]) : 0;
+        if (q === 0) {
+          R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
+          return LOOKUP_PLACE;
+        }
+        this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
+      }
+      this.note(q);
+      if (after[C[q + OP]] === LEAVE) {
+        if (why[0] === LEFT_OTHER && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
+          ways[z + EXIT_LINK] = q;
+        }
+        n = this.control(q, n, long);
+        if (n < 0) return LOOKUP_PLACE;
+        ip = R[S.RIP];
+        q = this.placeOf(ip, R[S.RIP + 1]);
+        if (q === 0) {
+          R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
+          return LOOKUP_PLACE;
+        }
+        this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
+        this.note(q);
+        if (C[q + OP] === OP_REGION) {
+          p = q;
           continue;
         }
       }
-      const ip = R[S.RIP], q = n > 0 ? this.placeOf(ip, R[S.RIP + 1]) : 0;
-      if (q === 0) {
-        R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
-        return LOOKUP_PLACE;
-      }
-      this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
-      this.note(q);
       if (C[q + OP] !== OP_REGION) {
         R[PLACE_END] = q + n * RECORD;
         return q;

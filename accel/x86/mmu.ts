@@ -33,7 +33,8 @@ export class Mmu {
   private readonly memory: MemoryMap;
   private readonly R: Int32Array;
   private readonly host: HostMemory;
-  private readonly low: DataView;
+  /** Host memory to which entries above zero lead, see `tlb.ts`. */
+  readonly low: DataView;
   private readonly high: DataView;
   /** Linear pages that have any entry: those of global pages apart, since a CR3 load spares them. */
   private readonly filled = new Int32Array(MAX_FILLED);

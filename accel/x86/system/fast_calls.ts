@@ -4,17 +4,33 @@ import * as S from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
 import { DR6_BS } from "./debug.ts";
 import { CSTAR, FMASK, KERNEL_GS_BASE, LSTAR, STAR } from "./msr.ts";
-import { isCanonical, isNull, setSegment } from "./segments.ts";
+import { isCanonical, isNull } from "./segments.ts";
 
 /** Flat segments that these instructions load without a descriptor, DPL 0: code, 64-bit code, data. */
 const FLAT_CODE = 0xc09b, FLAT_LONG_CODE = 0xa09b, FLAT_DATA = 0xc093;
 /** RFLAGS bits that SYSRET takes from R11. */
 const SYSRET_FLAGS = 0x3c7fd7;
 
+function setFlat(
+  R: Int32Array,
+  segment: number,
+  selector: number,
+  attr: number,
+  ring: number,
+): void {
+  R[S.SEG_SEL + segment] = ((selector & ~3) | ring) & 0xffff;
+  R[S.SEG_BASE + segment] = R[S.SEG_BASE_HI + segment] = 0;
+  R[S.SEG_LIMIT + segment] = -1;
+  R[S.SEG_ATTR + segment] = attr | (ring << 5);
+  R[S.SEG_FLAT + segment] = 1;
+}
+
+// hot: bench/microbench, fastsys.
 function setFlatPair(cpu: X86, code: number, stack: number, ring: number, long: boolean): void {
-  const attr = long ? FLAT_LONG_CODE : FLAT_CODE;
-  setSegment(cpu, S.CS, (code & ~3) | ring, 0, -1, attr | (ring << 5));
-  setSegment(cpu, S.SS, (stack & ~3) | ring, 0, -1, FLAT_DATA | (ring << 5));
+  const { R } = cpu;
+  setFlat(R, S.CS, code, long ? FLAT_LONG_CODE : FLAT_CODE, ring);
+  setFlat(R, S.SS, stack, FLAT_DATA, ring);
+  R[S.LONG] = long ? 1 : 0;
   setCpl(cpu, ring);
 }
 

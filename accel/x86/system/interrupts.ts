@@ -10,6 +10,7 @@
 import { FAULT, type X86 } from "../cpu.ts";
 import * as S from "../state.ts";
 import { setCpl } from "./control.ts";
+import { enterDirectly } from "./direct_transfers.ts";
 import {
   checkCodeLimit,
   checkCodeOffset,
@@ -61,11 +62,9 @@ export function deliver(
   error = -1,
   resume = false,
 ): void {
-  const R = cpu.R;
-  if (cpu.longActive) deliverLong(cpu, vector, kind, error, resume);
-  else if ((R[S.CR0] & S.CR0_PE) === 0) deliverReal(cpu, vector, kind, resume);
-  else if (!(kind === "int" && cpu.v86Mode && deliverRedirected(cpu, vector))) {
-    deliverProtected(cpu, vector, kind, error, resume);
+  const R = cpu.R, software = kind === "int" || kind === "int3";
+  if (!enterDirectly(cpu, vector, software, error, resume)) {
+    deliverWholly(cpu, vector, kind, error, resume);
   }
   R[S.ACTIVITY] = 0;
   R[S.SHADOW] = 0;
@@ -73,6 +72,21 @@ export function deliver(
   if (vector === S.DB && kind !== "int") {
     R[S.DR7] &= ~DR7_GD; // So that the handler can use the debug registers (SDM vol. 3, 17.2.4).
     cpu.msrs.debugExceptionTaken();
+  }
+}
+
+/** {@linkcode deliver} in all its cases, up to the handler's entry. */
+export function deliverWholly(
+  cpu: X86,
+  vector: number,
+  kind: EventKind,
+  error: number,
+  resume: boolean,
+): void {
+  if (cpu.longActive) deliverLong(cpu, vector, kind, error, resume);
+  else if ((cpu.R[S.CR0] & S.CR0_PE) === 0) deliverReal(cpu, vector, kind, resume);
+  else if (!(kind === "int" && cpu.v86Mode && deliverRedirected(cpu, vector))) {
+    deliverProtected(cpu, vector, kind, error, resume);
   }
 }
 
@@ -294,8 +308,22 @@ export function deliverInNewTask(cpu: X86, instruction: () => void): void {
   try {
     instruction();
   } catch (thrown) {
-    if (thrown !== FAULT || cpu.taskSwitches === switches) throw thrown;
-    deliverException(cpu, cpu.faultVector, cpu.faultError, true);
+    deliverSwitched(cpu, thrown, switches);
+  }
+}
+
+function deliverSwitched(cpu: X86, thrown: unknown, switches: number): void {
+  if (thrown !== FAULT || cpu.taskSwitches === switches) throw thrown;
+  deliverException(cpu, cpu.faultVector, cpu.faultError, true);
+}
+
+/** INT n and its kin. */
+export function softwareInterrupt(cpu: X86, vector: number, kind: EventKind): void {
+  const switches = cpu.taskSwitches;
+  try {
+    deliver(cpu, vector, kind);
+  } catch (thrown) {
+    deliverSwitched(cpu, thrown, switches);
   }
 }
 

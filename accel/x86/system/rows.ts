@@ -14,7 +14,7 @@ import {
 import { cpuid } from "./cpuid.ts";
 import { readDebug, writeDebug } from "./debug.ts";
 import { clearInterruptFlag, popFlags, pushFlags, setInterruptFlag } from "./flags.ts";
-import { deliver, deliverInNewTask, type EventKind } from "./interrupts.ts";
+import { softwareInterrupt } from "./interrupts.ts";
 import { input, output } from "./io.ts";
 import { readBase, swapgs, syscall, sysenter, sysexit, sysret, writeBase } from "./fast_calls.ts";
 import { TSC_AUX } from "./msr.ts";
@@ -132,14 +132,10 @@ function invpcid(cpu: X86, type: number, offset: number): void {
   invalidatePcid(cpu, { type, pcid, linear: high * 0x100000000 + (low >>> 0) });
 }
 
-function interrupt(cpu: X86, vector: number, kind: EventKind): void {
-  deliverInNewTask(cpu, () => deliver(cpu, vector, kind));
-}
-
 /** INT1. Debug conditions that were held off until now are reported by the same exception. */
 function interrupt1(cpu: X86): void {
   const R = cpu.R, pending = R[S.PENDING_DEBUG];
-  interrupt(cpu, S.DB, "int1");
+  softwareInterrupt(cpu, S.DB, "int1");
   if (pending === 0) return;
   R[S.PENDING_DEBUG] &= ~pending;
   R[S.DR6] = (R[S.DR6] & ~0xf) | pending;
@@ -206,11 +202,11 @@ export const SYSTEM_HELPERS: Record<string, Helper> = {
   retf: (cpu) => farReturn(cpu, 0),
   retf_imm: (cpu, release) => farReturn(cpu, release & 0xffff),
   iret: (cpu) => interruptReturn(cpu),
-  int: (cpu, vector) => interrupt(cpu, vector & 0xff, "int"),
-  int3: (cpu) => interrupt(cpu, S.BP, "int3"),
+  int: (cpu, vector) => softwareInterrupt(cpu, vector & 0xff, "int"),
+  int3: (cpu) => softwareInterrupt(cpu, S.BP, "int3"),
   int1: interrupt1,
   into: (cpu) => {
-    if ((S.arithFlags(cpu.R) & S.OF) !== 0) interrupt(cpu, S.OF_TRAP, "int3");
+    if ((S.arithFlags(cpu.R) & S.OF) !== 0) softwareInterrupt(cpu, S.OF_TRAP, "int3");
   },
   sysenter: (cpu) => sysenter(cpu),
   sysexit: (cpu) => sysexit(cpu),

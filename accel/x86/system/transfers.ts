@@ -2,6 +2,7 @@
 import type { X86 } from "../cpu.ts";
 import * as S from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
+import { returnDirectly } from "./direct_transfers.ts";
 import { deliverInNewTask } from "./interrupts.ts";
 import {
   CALL_GATE16,
@@ -316,8 +317,13 @@ export const USER_FLAGS: number = S.ARITH_FLAGS | S.TF | S.DF | S.NT;
 
 /** IRET, IRETD and IRETQ. */
 export function interruptReturn(cpu: X86): void {
+  cpu.R[S.NMI_BLOCKED] = 0; // Even when it faults (SDM vol. 3, 6.7.1).
+  if (!returnDirectly(cpu)) returnWholly(cpu);
+}
+
+/** {@linkcode interruptReturn} in all its cases. */
+export function returnWholly(cpu: X86): void {
   const R = cpu.R, wide = cpu.operandSize !== 16, size = frameSize(cpu);
-  R[S.NMI_BLOCKED] = 0; // Even when it faults (SDM vol. 3, 6.7.1).
   const long = cpu.longActive;
   if (cpu.protectedMode && (R[S.EFLAGS] & S.NT) !== 0) {
     if (long) cpu.raise(S.GP, 0);
