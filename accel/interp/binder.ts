@@ -155,7 +155,7 @@ export class InterpBinder extends Binder {
     const v = this.fresh(), t = this.fresh(), o = this.fresh();
     this.emit(`const ${t}=XT[R[${TLB_BASE}]+(${linear}>>>12)],${o}=${linear}&4095;let ${v};`);
     this.emit(`if(${hitText(t, o, width / 8)})${v}=${this.get(width, t, o)};`);
-    this.emit(`else{${v}=load${width}(p,${linear});${this.reload}}`);
+    this.emit(`else{${v}=load${width}(p,${linear})|0;${this.reload}}`);
     return v;
   }
 
@@ -172,7 +172,7 @@ export class InterpBinder extends Binder {
       `let ${t}=XT[R[${TLB_BASE}]+(${linear}>>>12)+${TLB_WRITE}],${v};const ${o}=${linear}&4095;`,
     );
     this.emit(`if(${hitText(t, o, width / 8)})${v}=${this.get(width, t, o)};`);
-    this.emit(`else{${t}=0;${v}=update${width}(p,${linear});${this.reload}}`);
+    this.emit(`else{${t}=0;${v}=update${width}(p,${linear})|0;${this.reload}}`);
     this.updates = { page: t, offset: o, linear };
     return v;
   }
@@ -224,9 +224,9 @@ export class InterpBinder extends Binder {
 
   protected toLookup(): string {
     // The jump itself is counted: the budget moves with the place, less one record.
-    return `B[++k&${RING_SIZE - 1}]=p;R[${RING_AT}]=k;pEnd+=${
+    return `B[(k=k+1|0)&${RING_SIZE - 1}]=p;R[${RING_AT}]=k;pEnd=pEnd+${
       LOOKUP_PLACE - 8
-    }-p;p=${LOOKUP_PLACE};continue L;`;
+    }-p|0;p=${LOOKUP_PLACE};continue L;`;
   }
 
   jumpRelative(condition?: Expr, commit?: () => void): void {
@@ -238,9 +238,9 @@ export class InterpBinder extends Binder {
       if (condition !== undefined) this.emit(`if(${condition}){`);
       this.emit(`const t=${field(F_LINK)};`);
       this.emit(
-        `if(t!==0){B[++k&${RING_SIZE - 1}]=p;B[++k&${
+        `if(t!==0){B[(k=k+1|0)&${RING_SIZE - 1}]=p;B[(k=k+1|0)&${
           RING_SIZE - 1
-        }]=t;pEnd+=t-8-p;p=t;R[${PLACE_END}]=pEnd;continue L;}`,
+        }]=t;pEnd=pEnd+t-8-p|0;p=t;R[${PLACE_END}]=pEnd;continue L;}`,
       );
       this.emit(`R[${S.RIP}]=${target};R[${LINK_FROM}]=p;`);
       this.emit(this.toLookup());

@@ -116,7 +116,11 @@ export class Interpreter implements Cpu {
     this.variants = peer?.variants ?? this.hotVariants(decoder);
     this.loop = this.makeLoop(this.variants, false);
     this.longLoop = this.makeLoop(this.variants, true);
-    warmUp(this.x86, this.code, this.loop, this.variants);
+    const { variants } = this;
+    warmUp(this.x86, this.code, this.loop, { variants, long: false });
+    if (this.x86.model.features.has("lm")) {
+      warmUp(this.x86, this.code, this.longLoop, { variants, long: true });
+    }
     this.reset();
   }
 

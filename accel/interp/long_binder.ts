@@ -162,14 +162,16 @@ export class LongBinder extends InterpBinder {
     }
     const v = this.fresh(), { e, o, hit } = this.entry(linear, 0, width);
     this.emit(`let ${v};if(${hit}){const t=LT[${e}+2];${v}=${this.get(width, "t", o)};}`);
-    this.emit(`else{${v}=load${width}(p,${linear},${high(linear)});${this.reload}}`);
+    this.emit(`else{${v}=load${width}(p,${linear},${high(linear)})|0;${this.reload}}`);
     return v;
   }
 
   private load64(linear: Expr): Wide {
     const lo = this.fresh(), hi = this.fresh(), { e, o, hit } = this.entry(linear, 0, 64);
     this.emit(`let ${lo},${hi};if(${hit}){const t=LT[${e}+2];${this.get64("t", o, lo, hi)}}`);
-    this.emit(`else{${lo}=load64(p,${linear},${high(linear)});${hi}=R[${S.HIGH}];${this.reload}}`);
+    this.emit(
+      `else{${lo}=load64(p,${linear},${high(linear)})|0;${hi}=R[${S.HIGH}];${this.reload}}`,
+    );
     return { lo, hi };
   }
 
@@ -188,7 +190,7 @@ export class LongBinder extends InterpBinder {
   protected override loadForUpdate(width: Width, linear: Expr): Expr {
     const v = this.fresh(), t = this.fresh(), { e, o, hit } = this.entry(linear, LONG_WRITE, width);
     this.emit(`let ${t}=0,${v};if(${hit}){${t}=LT[${e}+2];${v}=${this.get(width, t, o)};}`);
-    this.emit(`else{${v}=update${width}(p,${linear},${high(linear)});${this.reload}}`);
+    this.emit(`else{${v}=update${width}(p,${linear},${high(linear)})|0;${this.reload}}`);
     this.updates = { page: t, offset: o, linear };
     return v;
   }
@@ -199,7 +201,7 @@ export class LongBinder extends InterpBinder {
     this.emit(`let ${t}=0,${lo},${hi};`);
     this.emit(`if(${hit}){${t}=LT[${e}+2];${this.get64(t, o, lo, hi)}}`);
     this.emit(
-      `else{${lo}=update64(p,${linear},${high(linear)});${hi}=R[${S.HIGH}];${this.reload}}`,
+      `else{${lo}=update64(p,${linear},${high(linear)})|0;${hi}=R[${S.HIGH}];${this.reload}}`,
     );
     this.updates = { page: t, offset: o, linear };
     return { lo, hi };
@@ -273,8 +275,12 @@ export class LongBinder extends InterpBinder {
     const taken = condition === undefined ? undefined : this.let(condition);
     if (this.inline && commit === undefined) {
       if (taken !== undefined) this.emit(`if(${taken}){`);
-      this.emit(`const t=${field(F_LINK)};if(t!==0){B[++k&${RING_MASK}]=p;B[++k&${RING_MASK}]=t;`);
-      this.emit(`pEnd+=t-8-p;p=t;R[${PLACE_END}]=pEnd;continue L;}`);
+      this.emit(
+        `const t=${
+          field(F_LINK)
+        };if(t!==0){B[(k=k+1|0)&${RING_MASK}]=p;B[(k=k+1|0)&${RING_MASK}]=t;`,
+      );
+      this.emit(`pEnd=pEnd+t-8-p|0;p=t;R[${PLACE_END}]=pEnd;continue L;}`);
       const { lo, hi } = this.target64();
       this.emit(`R[${S.RIP}]=${lo};R[${S.RIP + 1}]=${hi};R[${LINK_FROM}]=p;`);
       this.emit(this.toLookup());

@@ -213,7 +213,7 @@ export class Operations {
       emitMeaning(binder);
       const end = binder.jumps && !/^j(?!mp)/.test(variant.form.row.semantic)
         ? ""
-        : "p+=8;continue L;";
+        : "p=p+8|0;continue L;";
       cases.push(`case ${FIRST_HOT + i}:{${binder.text}${end}}`);
     });
     return cases.join("\n");
