@@ -492,14 +492,17 @@ export class JitBinder extends HelperBinder {
   /**
    * Emits the check that an access stays in one page of directly addressed memory, unless an earlier one
    * covers it; gives its place in host memory.
+   *
+   * @param told whether the interpreter does just this access, and nothing that may fault before it
    */
-  protected place(bytes: number, linear: Expr, write: boolean): Expr {
+  protected place(bytes: number, linear: Expr, write: boolean, told = false): Expr {
     const { e } = this, { values } = e, sum = values.sumNamed(linear);
     const sure = !this.conditionally;
     const covering = values.covering(sum, bytes, write, sure);
     if (covering !== undefined) return hostSum(covering.host, (sum.add - covering.add) | 0);
     this.force(linear);
-    const host = this.fresh(), bail = e.bail(LEFT_MEMORY);
+    const host = this.fresh();
+    const bail = told ? e.miss(linear, bytes, write) : e.bail(LEFT_MEMORY);
     e.locals.add(host);
     const line = e.lines.length;
     e.emit("");
@@ -549,16 +552,16 @@ export class JitBinder extends HelperBinder {
   }
 
   load(width: Width, linear: Expr): Expr {
-    return this.let(this.get(width, this.place(width >> 3, linear, false)));
+    return this.let(this.get(width, this.place(width >> 3, linear, false, true)));
   }
 
   store(width: Width, linear: Expr, value: Expr): void {
     const kept = this.let(value);
-    this.set(width, this.place(width >> 3, linear, true), kept);
+    this.set(width, this.place(width >> 3, linear, true, true), kept);
   }
 
   protected loadForUpdate(width: Width, linear: Expr): Expr {
-    this.slot = this.place(width >> 3, linear, true);
+    this.slot = this.place(width >> 3, linear, true, true);
     return this.let(this.get(width, this.slot));
   }
 

@@ -65,7 +65,12 @@ const DYNAMIC = -1;
  * reason, flags; and what the engine keeps there, the record of another region that it leads to.
  */
 export const EXIT_OFFSET = 0, EXIT_COUNT = 1, EXIT_REASON = 2, EXIT_FLAGS = 3, EXIT_LINK = 4;
-const EXIT_WORDS = 5;
+/**
+ * For the memory that made a region be left: the bytes of the access that comes next, and {@linkcode ACCESS_WRITE}
+ * if it writes; 0 where that is not known. Its address is in the variable `m`.
+ */
+export const EXIT_ACCESS = 5, ACCESS_WRITE = 0x100;
+const EXIT_WORDS = 6;
 
 /** In a flags code: that operands have 64 bits. */
 const WIDE = 1 << 15;
@@ -223,6 +228,8 @@ export class Emitter {
   private readonly exitsByKey = new Map<string, number>();
   /** Whether a way out leads to an offset that is known only then. */
   indirect = false;
+  /** Whether a way out tells an address. */
+  tells = false;
 
   /** What is known of the registers here. */
   readonly vectors = new VectorState();
@@ -332,7 +339,7 @@ export class Emitter {
   }
 
   /** Leaves the region for an offset of the page, `done` instructions of the current one executed (0 or 1). */
-  exit(offset: number | Expr, reason: number, done = 0): string {
+  exit(offset: number | Expr, reason: number, done = 0, access = 0): string {
     const { pending } = this, dynamic = typeof offset === "string" || offset === DYNAMIC;
     if (dynamic) this.indirect = true;
     const words = [
@@ -341,6 +348,7 @@ export class Emitter {
       reason,
       pending !== undefined ? flagsCode(pending) : this.whole ? WHOLE : DYNAMIC,
       0,
+      access,
     ];
     const key = words.join();
     let z = this.exitsByKey.get(key);
@@ -364,5 +372,13 @@ export class Emitter {
   /** Leaves the region before the current instruction, which the interpreter then does. */
   bail(reason: number): string {
     return this.exit(this.at, reason);
+  }
+
+  /** The same for memory that the TLB does not serve, telling of the access that the instruction makes first. */
+  miss(linear: Expr, bytes: number, write: boolean): string {
+    this.tells = true;
+    const address = this.long ? `m=${linear};mh=${linear}h;` : `m=${linear};`;
+    const text = this.exit(this.at, LEFT_MEMORY, 0, bytes | (write ? ACCESS_WRITE : 0));
+    return `{${address}${text.slice(1)}`;
   }
 }

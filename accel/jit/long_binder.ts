@@ -72,7 +72,7 @@ export class LongJitBinder extends JitBinder {
       return this.namedHalves(this.number(i));
     }
     const linear = this.address(i, 8, operand.writes);
-    this.slot = this.place(8, linear, operand.writes);
+    this.slot = this.place(8, linear, operand.writes, true);
     return this.get64(this.slot);
   }
 
@@ -83,7 +83,7 @@ export class LongJitBinder extends JitBinder {
       return;
     }
     if (!this.operand(i).reads) {
-      this.slot = this.place(8, this.address(i, 8, true), true);
+      this.slot = this.place(8, this.address(i, 8, true), true, true);
     }
     this.set64(this.slot, lo, hi);
   }
@@ -264,7 +264,7 @@ export class LongJitBinder extends JitBinder {
 
   override push64(lo: Expr, hi: Expr): void {
     const a = this.let(lo), b = this.let(hi), sp = this.stackPointer(-8);
-    this.set64(this.place(8, sp, true), a, b);
+    this.set64(this.place(8, sp, true, true), a, b);
     this.moveStack(sp);
   }
 
@@ -274,7 +274,7 @@ export class LongJitBinder extends JitBinder {
 
   override pop64(from?: Wide): Wide {
     const a = from === undefined ? this.stackPointer(0) : this.plus(from.lo, from.hi, 0);
-    return this.get64(this.place(8, a, false));
+    return this.get64(this.place(8, a, false, true));
   }
 
   override popCommit(extra: Expr = "0"): void {

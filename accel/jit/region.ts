@@ -191,6 +191,7 @@ class Writer {
       ...(e.long ? ["q=0,fdh=0,fsh=0,frh=0"] : []),
       ...(e.indirect ? ["x=0"] : []),
       ...(e.indirect && e.long ? ["xh=0,y=0"] : []),
+      ...(e.tells ? [e.long ? "m=0,mh=0" : "m=0"] : []),
       ...(e.x87 ? [x87.declare] : []),
     ].join(",");
     return [
@@ -208,6 +209,7 @@ class Writer {
       save,
       x87Save,
       `${rip}WHY[0]=EX[z+${EXIT_REASON}];WHY[1]=z;`,
+      ...(e.tells ? [e.long ? "WHY[2]=m;WHY[3]=mh;" : "WHY[2]=m;"] : []),
       `return (n+EX[z+${EXIT_COUNT}])|0;`,
     ].join("\n");
   }

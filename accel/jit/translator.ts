@@ -12,6 +12,7 @@ import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
 import { LONG_HELPERS } from "../x86/long_helpers.ts";
 import { LONG_FETCH } from "../x86/long_mmu.ts";
+import { FAULTS, type Resolution, RESOLVED, UNRESOLVED } from "../x86/mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
 import { SEMANTICS } from "../x86/semantics.ts";
 import { SEMANTICS64 } from "../x86/semantics64.ts";
@@ -47,7 +48,9 @@ import { discover, weigh } from "./discover.ts";
 import { stringScope, translatesString } from "./strings.ts";
 import { x87Scope } from "./x87.ts";
 import {
+  ACCESS_WRITE,
   carriesOf,
+  EXIT_ACCESS,
   EXIT_LINK,
   EXIT_OFFSET,
   LEFT_ATTENTION,
@@ -100,6 +103,8 @@ const MOST_APART = 300;
 const MOST_TEXT = 50_000;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
 const WORTH = 4, TRIAL = 1024;
+/** How often a region is entered again in a row for accesses of one instruction that the TLB did not serve. */
+const MOST_RETRIES = 2;
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
 const MOST_INVALIDATIONS = 4;
 
@@ -117,12 +122,14 @@ export class Translator extends Interpreter {
   private readonly scope: Record<string, unknown>;
   /** The same for 64-bit code. */
   private readonly longScope: Record<string, unknown>;
-  /** Why a region was left, and by which way out. */
-  private readonly why = new Int32Array(2);
+  /** Why a region was left, by which way out, and the address of an access that made it, in two halves. */
+  private readonly why = new Int32Array(4);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private entered = 0;
   /** Guest instructions that regions executed. */
   private executed = 0;
+  /** How often in a row a region was entered again without having done anything. */
+  private retries = 0;
   /** Where the region that executes was entered, and what it was given; 0 while none does. */
   private enteredAt = 0;
   private given = 0;
@@ -222,7 +229,6 @@ export class Translator extends Interpreter {
       lastEntered[id] = this.store.compiled;
       work[id] += n - left;
       this.executed += n - left;
-      if (why[0] === LEFT_MEMORY) misses[id]++;
       if ((++uses[id] & (TRIAL - 1)) === 0 && functions[entry >> 6] !== undefined) {
         if (misses[id] > TRIAL >> 3 && !this.store.isCareful(this.store.at(entry >> 6).page)) {
           this.store.beCareful(entry >> 6);
@@ -234,6 +240,15 @@ export class Translator extends Interpreter {
       }
       const last = R[RING_AT] & (RING_SIZE - 1);
       this.untold[last] = n - left - 1;
+      if (why[0] === LEFT_MEMORY) {
+        const q = this.missed(p, left, left === n, id, ways[why[1] + EXIT_ACCESS]);
+        if (q !== 0) {
+          if (C[q + OP] !== OP_REGION) return q;
+          n = (R[PLACE_END] - q) >> 3;
+          p = q;
+          continue;
+        }
+      }
       if (left === n) {
         // Nothing could be done: the instruction is the interpreter's, or the budget too small.
         this.branches[last] = p - RECORD;
@@ -293,6 +308,65 @@ export class Translator extends Interpreter {
       if (jumps && (ways[z + EXIT_OFFSET] & -0x1000) === 0) ways[z + EXIT_LINK] = q;
       p = q;
     }
+  }
+
+  /**
+   * Goes on after the region entered at `p` was left for memory, with `n` instructions to do: makes the TLB serve
+   * the access that comes next if it can, or delivers the page fault that it is.
+   *
+   * @param stuck whether the region did nothing
+   * @param access its way out's {@linkcode EXIT_ACCESS}
+   * @returns the place to go on at, for which `R[PLACE_END]` is set; 0 if nothing was done
+   */
+  // hot: bench/microbench, pgfault.
+  private missed(p: number, n: number, stuck: boolean, id: number, access: number): number {
+    const { R, store } = this, C = this.code.records, long = R[S.LONG] !== 0;
+    let q = stuck ? p : this.placeOf(R[S.RIP], R[S.RIP + 1]);
+    if (n === 0 || C[q + OP] < OP_REGION) {
+      store.misses[id]++;
+      return 0;
+    }
+    R[CURRENT] = q;
+    R[PLACE_END] = q + n * RECORD;
+    const met = this.resolve(access, long);
+    n = (R[PLACE_END] - q) >> 3;
+    if (stuck) this.branches[R[RING_AT] & (RING_SIZE - 1)] = p - RECORD;
+    else {
+      this.enterPage(R[S.RIP] & ~0xfff, long ? R[S.RIP + 1] : 0);
+      this.retries = 0;
+    }
+    const isRegion = C[q + OP] === OP_REGION;
+    if (met === RESOLVED && isRegion && this.retries++ < MOST_RETRIES) {
+      this.note(q);
+      return q;
+    }
+    if (met === UNRESOLVED) store.misses[id]++;
+    if (isRegion) q = store.shadows[q >> 3];
+    this.note(q);
+    if (met !== FAULTS) {
+      R[PLACE_END] = q + n * RECORD;
+      return q;
+    }
+    this.note(q);
+    n = this.fault(n, long);
+    if (n < 0) return LOOKUP_PLACE;
+    q = this.placeOf(R[S.RIP], R[S.RIP + 1]);
+    if (q === 0) {
+      R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
+      return LOOKUP_PLACE;
+    }
+    this.enterPage(R[S.RIP] & ~0xfff, long ? R[S.RIP + 1] : 0);
+    this.note(q);
+    R[PLACE_END] = q + n * RECORD;
+    return q;
+  }
+
+  /** Makes the TLB serve the access that a region was left for, or notes the fault that it is. */
+  private resolve(access: number, long: boolean): Resolution {
+    const { x86: { mmu, mmu64 }, why } = this, low = why[2];
+    if (access === 0 || (low & 0xfff) + (access & 0xff) > 0x1000) return UNRESOLVED;
+    const write = (access & ACCESS_WRITE) !== 0, user = this.R[S.CPL] === 3;
+    return long ? mmu64.resolve(low, why[3], write, user) : mmu.resolve(low, write, user);
   }
 
   protected override leaveRegion(): void {

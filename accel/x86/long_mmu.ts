@@ -11,6 +11,7 @@ import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { AccessSize } from "../../core/bus/port_map.ts";
 import type { X86 } from "./cpu.ts";
 import * as S from "./state.ts";
+import { FAULTED, FAULTS, type Resolution, RESOLVED, UNRESOLVED } from "./mmu.ts";
 import { entryOf, SLOW } from "./tlb.ts";
 
 /**
@@ -57,9 +58,18 @@ export class LongMmu {
   private alignmentChecks = false;
   /** Called on accesses to watched pages, after the access: linear address, size, whether a write. */
   onSlowAccess: (linear: number, size: number, write: boolean) => void = () => {};
-  /** Called after anything made cached linear-to-physical knowledge stale. */
+  /** Called after anything made cached linear-to-physical knowledge stale but single pages. */
   onFlush: () => void = () => {};
+  /** The same for what was known of a page, by the low half of an address in it, and of those with the same entries. */
+  onDrop: (low: number) => void = () => {};
 
+  /** While true walks give up where tables lie in anything but plain memory. */
+  private directOnly = false;
+  /** Whether the walk gave up: then there is no fault to tell of. */
+  private untold = false;
+  /** Where the entries of a walk lie, and their low halves. */
+  private readonly places = new Float64Array(4);
+  private readonly entries = new Int32Array(4);
   // Results of the last walk, beside its return value.
   private rights = 0;
   private noExecute = false;
@@ -135,7 +145,7 @@ export class LongMmu {
     ) this.flushAll();
     else {
       this.dropEntry(slotOf(linear | 0));
-      this.onFlush();
+      this.onDrop(linear | 0);
     }
   }
 
@@ -154,10 +164,14 @@ export class LongMmu {
     scan(this.filledGlobal, this.globalCount);
   }
 
-  private pageFault(linear: number, code: number): never {
+  /** Notes a #PF, which is the caller's to raise; gives what walks give then. */
+  private pageFault(linear: number, code: number): number {
+    if (this.untold) return FAULTED;
     this.R[S.CR2] = linear | 0;
     this.R[S.CR2 + 1] = Math.floor(linear / 0x100000000);
-    this.cpu.raise(S.PAGE_FAULT, code);
+    this.cpu.faultVector = S.PAGE_FAULT;
+    this.cpu.faultError = code;
+    return FAULTED;
   }
 
   /** Physical address of a table named by an entry: bits 39:12. */
@@ -166,49 +180,55 @@ export class LongMmu {
   }
 
   private readEntry(physical: number): number {
-    return this.memory.read(physical, 4) | 0;
+    const { memory } = this;
+    const page = memory.readEntry(
+      physical < 0x100000000 ? physical >>> 12 : Math.floor(physical / 4096),
+    );
+    if (page !== INDIRECT) return this.host.getInt32((page >>> 0) + (physical & 0xfff));
+    if (this.directOnly) {
+      // As if not present, which is then no fault.
+      this.untold = true;
+      return 0;
+    }
+    return memory.read(physical, 4) | 0;
   }
 
   private markEntry(physical: number, entry: number, bits: number): void {
     if ((entry & bits) !== bits) this.memory.write(physical, 4, (entry | bits) >>> 0);
   }
 
-  /** Physical address of a linear one for an access; raises #PF. Sets Accessed and Dirty bits. */
+  /** Physical address of a linear one for an access, or {@linkcode FAULTED}. Sets Accessed and Dirty bits. */
   private walk(linear: number, access: Access, user: boolean): number {
     const R = this.R;
     const nxe = (R[S.EFER] & S.EFER_NXE) !== 0;
     const code = (access === WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
       (access === FETCH && (nxe || (R[S.CR4] & S.CR4_SMEP) !== 0) ? PF_FETCH : 0);
     const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
-    const indices = [
-      (high >>> 7) & 0x1ff,
-      ((high & 0x7f) << 2) | (low >>> 30),
-      (low >>> 21) & 0x1ff,
-      (low >>> 12) & 0x1ff,
-    ];
     let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
     let rights = RW | US, noExecute = false;
-    const places: number[] = [], entries: number[] = [];
+    const { places, entries } = this;
     for (let level = 0; level < 4; level++) {
-      const at = table + indices[level] * 8;
+      const at = table + indexOf(level, low, high) * 8;
       const entry = this.readEntry(at);
-      if ((entry & P) === 0) this.pageFault(linear, code);
+      if ((entry & P) === 0) return this.pageFault(linear, code);
       const entryHigh = this.readEntry(at + 4);
       const large = level > 0 && level < 3 && (entry & PS) !== 0;
       const reserved = (entryHigh & RESERVED_HIGH) !== 0 || (!nxe && entryHigh < 0) ||
         (level < this.largestLevel && (entry & PS) !== 0) ||
         (large && (entry & (level === 1 ? 0x3fffe000 : 0x1fe000)) !== 0);
-      if (reserved) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      if (reserved) return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
       rights &= entry;
       noExecute ||= entryHigh < 0;
-      places.push(at);
-      entries.push(entry);
+      places[level] = at;
+      entries[level] = entry;
       if (!large && level < 3) {
         table = LongMmu.table(entry, entryHigh);
         continue;
       }
-      if (!this.allowed(rights, noExecute, access, user)) this.pageFault(linear, code | PF_PRESENT);
-      for (let i = 0; i < places.length - 1; i++) this.markEntry(places[i], entries[i], A);
+      if (!this.allowed(rights, noExecute, access, user)) {
+        return this.pageFault(linear, code | PF_PRESENT);
+      }
+      for (let i = 0; i < level; i++) this.markEntry(places[i], entries[i], A);
       this.markEntry(at, entry, access === WRITE ? A | D : A);
       this.rights = rights;
       this.noExecute = noExecute;
@@ -263,7 +283,7 @@ export class LongMmu {
     set(LONG_USER + LONG_FETCH, userPage && !this.noExecute, read);
   }
 
-  /** Translates for compatibility mode, whose TLB is that of legacy modes. Raises #PF. */
+  /** Translates for compatibility mode, whose TLB is that of legacy modes; undefined with the #PF noted. */
   walkFor(
     linear: number,
     { write, user, fetch }: { write: boolean; user: boolean; fetch: boolean },
@@ -275,8 +295,9 @@ export class LongMmu {
     dirty: boolean;
     global: boolean;
     noExecute: boolean;
-  } {
+  } | undefined {
     const physical = this.walk(linear, fetch ? FETCH : write ? WRITE : READ, user);
+    if (physical < 0) return undefined;
     return {
       physical,
       size: this.size,
@@ -305,8 +326,28 @@ export class LongMmu {
   private translate(linear: number, access: Access, user: boolean): number {
     if (linear >= 0x800000000000 || linear < -0x800000000000) this.cpu.raise(S.GP, 0);
     const physical = this.walk(linear, access, user);
+    if (physical < 0) this.cpu.raise(S.PAGE_FAULT, this.cpu.faultError);
     this.fill(linear, physical);
     return physical;
+  }
+
+  /**
+   * Makes the TLB serve an access, as `Mmu.resolve` does. The address is
+   * given as two halves.
+   */
+  resolve(low: number, high: number, write: boolean, user: boolean): Resolution {
+    if (this.alignmentChecks || this.slowPages.size !== 0 || this.memory.isWatched) {
+      return UNRESOLVED;
+    }
+    if (high < -0x8000 || high > 0x7fff) return UNRESOLVED;
+    const linear = high * 0x100000000 + (low >>> 0);
+    if (this.direct(linear, 1, write, user) >= 0) return UNRESOLVED;
+    this.directOnly = true;
+    const physical = this.walk(linear, write ? WRITE : READ, user), { untold } = this;
+    this.directOnly = this.untold = false;
+    if (physical < 0) return untold ? UNRESOLVED : FAULTS;
+    this.fill(linear, physical);
+    return this.direct(linear, 1, write, user) >= 0 ? RESOLVED : UNRESOLVED;
   }
 
   /** Reads memory as far as RAM or ROM answers; undefined where it is not mapped. No faults, no side effects. */
@@ -333,15 +374,9 @@ export class LongMmu {
   /** Physical address without faults and side effects; undefined where nothing is mapped. */
   peek(linear: number): number | undefined {
     const R = this.R, low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
-    const indices = [
-      (high >>> 7) & 0x1ff,
-      ((high & 0x7f) << 2) | (low >>> 30),
-      (low >>> 21) & 0x1ff,
-      (low >>> 12) & 0x1ff,
-    ];
     let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
     for (let level = 0; level < 4; level++) {
-      const host = this.memory.hostOffset(table + indices[level] * 8);
+      const host = this.memory.hostOffset(table + indexOf(level, low, high) * 8);
       if (host === NOT_DIRECT) return undefined;
       const entry = this.host.getInt32(host), entryHigh = this.host.getInt32(host + 4);
       if ((entry & P) === 0) return undefined;
@@ -472,7 +507,20 @@ export class LongMmu {
   }
 }
 
+/** Number of an address's entry in its table of a level, 0 being the highest. */
+function indexOf(level: number, low: number, high: number): number {
+  switch (level) {
+    case 0:
+      return (high >>> 7) & 0x1ff;
+    case 1:
+      return ((high & 0x7f) << 2) | (low >>> 30);
+    case 2:
+      return (low >>> 21) & 0x1ff;
+  }
+  return (low >>> 12) & 0x1ff;
+}
+
 /** Word offset of a page's entry within a table. */
-function slotOf(low: number): number {
+export function slotOf(low: number): number {
   return (low >>> 10) & 0xfffc;
 }

@@ -18,6 +18,13 @@ export const TLB_READ = 0, TLB_WRITE = 1 << 20, TLB_USER = 2 << 20;
 /** Beyond this many filled pages everything is dropped: bounds the cost of a flush. */
 const MAX_FILLED = 1 << 15;
 
+/** What a walk gives instead of an address where it ended in a page fault. */
+export const FAULTED = -1;
+
+/** What {@linkcode Mmu.resolve} found: the access is still the slow path's, the TLB serves it now, it faults and the #PF is noted. */
+export const UNRESOLVED = 0, RESOLVED = 1, FAULTS = 2;
+export type Resolution = typeof UNRESOLVED | typeof RESOLVED | typeof FAULTS;
+
 /** Page-fault error code bits. */
 const PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16;
 
@@ -68,9 +75,15 @@ export class Mmu {
   private alignmentChecks = false;
   /** Called on accesses to {@linkcode Mmu.slowPages}, after the access: linear address, size, whether a write. */
   onSlowAccess: (linear: number, size: number, write: boolean) => void = () => {};
-  /** Called after anything made cached linear-to-physical knowledge stale. */
+  /** Called after anything made cached linear-to-physical knowledge stale but single pages. */
   onFlush: () => void = () => {};
+  /** The same for what was known of so many pages from the one with that number on. */
+  onDrop: (page: number, count: number) => void = () => {};
 
+  /** While true walks give up where tables lie in anything but plain memory. */
+  private directOnly = false;
+  /** Whether the walk gave up: then there is no fault to tell of. */
+  private untold = false;
   // Results of the last walk, beside its return value.
   private walkedGlobal = false;
   private walkedUser = true;
@@ -152,8 +165,11 @@ export class Mmu {
       for (let table = 0; table < 4; table++) {
         this.tlb.fill(SLOW, (table << 20) + first, (table << 20) + first + 0x400);
       }
-    } else this.dropPage(page);
-    this.onFlush();
+      this.onDrop(first, 0x400);
+    } else {
+      this.dropPage(page);
+      this.onDrop(page, 1);
+    }
   }
 
   /**
@@ -191,9 +207,13 @@ export class Mmu {
     this.flushAll();
   }
 
-  private pageFault(linear: number, code: number): never {
+  /** Notes a #PF, which is the caller's to raise; gives what walks give then. */
+  private pageFault(linear: number, code: number): number {
+    if (this.untold) return FAULTED;
     this.R[S.CR2] = linear;
-    this.cpu.raise(S.PAGE_FAULT, code);
+    this.cpu.faultVector = S.PAGE_FAULT;
+    this.cpu.faultError = code;
+    return FAULTED;
   }
 
   /** A physical address as it leaves the processor: bit 20 may be masked. */
@@ -207,7 +227,15 @@ export class Mmu {
   }
 
   private readEntry(physical: number): number {
-    return this.memory.read(this.masked(physical), 4) | 0;
+    const { memory } = this, at = this.masked(physical);
+    const page = memory.readEntry(at < 0x100000000 ? at >>> 12 : Math.floor(at / 4096));
+    if (page !== INDIRECT) return this.host.getInt32((page >>> 0) + (at & 0xfff));
+    if (this.directOnly) {
+      // As if not present, which is then no fault.
+      this.untold = true;
+      return 0;
+    }
+    return memory.read(at, 4) | 0;
   }
 
   /** Sets Accessed and Dirty bits in an entry that was read before. */
@@ -220,7 +248,7 @@ export class Mmu {
   /**
    * Translates a linear address for an access and sets Accessed and Dirty bits.
    *
-   * @returns the physical page number; raises #PF
+   * @returns the physical page number, or {@linkcode FAULTED}
    */
   private walk(linear: number, write: boolean, user: boolean, fetch: boolean): number {
     const R = this.R, cr0 = R[S.CR0];
@@ -268,14 +296,14 @@ export class Mmu {
     const R = this.R;
     const pdeAt = ((R[S.CR3] & 0xfffff000) | ((linear >>> 20) & 0xffc)) >>> 0;
     const pde = this.readEntry(pdeAt);
-    if ((pde & P) === 0) this.pageFault(linear, code);
+    if ((pde & P) === 0) return this.pageFault(linear, code);
     if ((pde & PS) !== 0 && (R[S.CR4] & S.CR4_PSE) !== 0) {
       // PSE-36: bits 16:13 give physical bits 35:32 (20:13 give 39:32 with long mode); what is left of 21:13
       // is reserved (SDM vol. 3, table 4-4).
       if ((pde & 0x3fe000 & ~this.largeHigh) !== 0) {
-        this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+        return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
       }
-      if (!this.allowed(pde, write, user, fetch)) this.pageFault(linear, code | PF_PRESENT);
+      if (!this.allowed(pde, write, user, fetch)) return this.pageFault(linear, code | PF_PRESENT);
       this.markEntry(pdeAt, pde, write ? A | D : A);
       this.note(pde, pde, write);
       this.noteLarge();
@@ -283,9 +311,9 @@ export class Mmu {
     }
     const pteAt = ((pde & 0xfffff000) | ((linear >>> 10) & 0xffc)) >>> 0;
     const pte = this.readEntry(pteAt);
-    if ((pte & P) === 0) this.pageFault(linear, code);
+    if ((pte & P) === 0) return this.pageFault(linear, code);
     const rights = pde & pte;
-    if (!this.allowed(rights, write, user, fetch)) this.pageFault(linear, code | PF_PRESENT);
+    if (!this.allowed(rights, write, user, fetch)) return this.pageFault(linear, code | PF_PRESENT);
     this.markEntry(pdeAt, pde, A);
     this.markEntry(pteAt, pte, write ? A | D : A);
     this.note(rights, pte, write);
@@ -326,19 +354,19 @@ export class Mmu {
     const nxe = (this.R[S.EFER] & S.EFER_NXE) !== 0;
     const reserved = nxe ? this.reservedHigh & ~NX_HIGH : this.reservedHigh;
     const pdpte = this.pdptes[index * 2];
-    if ((pdpte & P) === 0) this.pageFault(linear, code);
+    if ((pdpte & P) === 0) return this.pageFault(linear, code);
     const pdeAt = this.wideAddress(
       (pdpte & 0xfffff000) | ((linear >>> 18) & 0xff8),
       this.pdptes[index * 2 + 1],
     );
     const pde = this.readEntry(pdeAt);
-    if ((pde & P) === 0) this.pageFault(linear, code);
+    if ((pde & P) === 0) return this.pageFault(linear, code);
     const pdeHigh = this.readEntry(pdeAt + 4);
-    if ((pdeHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+    if ((pdeHigh & reserved) !== 0) return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     if ((pde & PS) !== 0) {
-      if ((pde & 0x1fe000) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+      if ((pde & 0x1fe000) !== 0) return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
       if (!this.allowed(pde, write, user, fetch) || (fetch && pdeHigh < 0)) {
-        this.pageFault(linear, code | PF_PRESENT);
+        return this.pageFault(linear, code | PF_PRESENT);
       }
       this.markEntry(pdeAt, pde, write ? A | D : A);
       this.note(pde, pde, write);
@@ -349,12 +377,12 @@ export class Mmu {
     }
     const pteAt = this.wideAddress((pde & 0xfffff000) | ((linear >>> 9) & 0xff8), pdeHigh);
     const pte = this.readEntry(pteAt);
-    if ((pte & P) === 0) this.pageFault(linear, code);
+    if ((pte & P) === 0) return this.pageFault(linear, code);
     const pteHigh = this.readEntry(pteAt + 4);
-    if ((pteHigh & reserved) !== 0) this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
+    if ((pteHigh & reserved) !== 0) return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
     const rights = pde & pte, noExecute = (pdeHigh | pteHigh) < 0;
     if (!this.allowed(rights, write, user, fetch) || (fetch && noExecute)) {
-      this.pageFault(linear, code | PF_PRESENT);
+      return this.pageFault(linear, code | PF_PRESENT);
     }
     this.markEntry(pdeAt, pde, A);
     this.markEntry(pteAt, pte, write ? A | D : A);
@@ -396,9 +424,10 @@ export class Mmu {
     tlb[page + TLB_USER + TLB_WRITE] = this.walkedUser && this.walkedWritable ? write : SLOW;
   }
 
-  /** {@linkcode Mmu.translate} of compatibility mode: the tables are those of long mode. */
-  private translateLong(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+  /** {@linkcode Mmu.find} of compatibility mode: the tables are those of long mode. */
+  private findLong(linear: number, write: boolean, user: boolean, fetch: boolean): number {
     const { mmu64 } = this.cpu, walked = mmu64.walkFor(linear >>> 0, { write, user, fetch });
+    if (walked === undefined) return FAULTED;
     this.walkedUser = walked.user;
     this.walkedWritable = walked.writable;
     this.walkedDirty = walked.dirty;
@@ -410,12 +439,43 @@ export class Mmu {
     return walked.physical;
   }
 
-  /** Physical address of a linear one for an access of the given kind. Raises #PF. */
-  translate(linear: number, write: boolean, user: boolean, fetch = false): number {
-    if (this.cpu.longActive) return this.translateLong(linear, write, user, fetch);
+  /** Physical address of a linear one for an access of the given kind, or {@linkcode FAULTED} with the #PF noted. */
+  private find(linear: number, write: boolean, user: boolean, fetch: boolean): number {
+    if (this.cpu.longActive) return this.findLong(linear, write, user, fetch);
     const page = this.walk(linear, write, user, fetch);
+    if (page < 0) return FAULTED;
     this.fill(linear, page);
     return page * 4096 + (linear & 0xfff);
+  }
+
+  /** Physical address of a linear one for an access of the given kind. Raises #PF. */
+  translate(linear: number, write: boolean, user: boolean, fetch = false): number {
+    const physical = this.find(linear, write, user, fetch);
+    if (physical < 0) this.cpu.raise(S.PAGE_FAULT, this.cpu.faultError);
+    return physical;
+  }
+
+  /** Whether the TLB serves an access to a page. */
+  private serves(linear: number, write: boolean, user: boolean): boolean {
+    return this.tlb[(linear >>> 12) + (write ? TLB_WRITE : 0) + (user ? TLB_USER : 0)] !== SLOW;
+  }
+
+  /**
+   * Makes the TLB serve an access that it does not serve yet, by what the access would do before it touches
+   * memory: for engines, which then make it or deliver the fault. Does nothing of what the access would do
+   * again with an effect.
+   */
+  resolve(linear: number, write: boolean, user: boolean): Resolution {
+    if (this.alignmentChecks || this.slowPages.size !== 0 || this.memory.isWatched) {
+      return UNRESOLVED;
+    }
+    if (this.serves(linear, write, user)) return UNRESOLVED;
+    if (this.cpu.longActive) return UNRESOLVED;
+    this.directOnly = true;
+    const physical = this.find(linear, write, user, false), { untold } = this;
+    this.directOnly = this.untold = false;
+    if (physical < 0) return untold ? UNRESOLVED : FAULTS;
+    return this.serves(linear, write, user) ? RESOLVED : UNRESOLVED;
   }
 
   /** What {@linkcode Mmu.translate} would give, without faults and side effects; undefined where it would fault. */

@@ -308,6 +308,11 @@ export class MemoryMap {
     };
   }
 
+  /** Whether anything is watched at all. */
+  get isWatched(): boolean {
+    return this.watches.length > 0;
+  }
+
   private notify(address: number, size: number, value: number, write: boolean): void {
     for (const w of this.watches) {
       if ((write ? w.write : w.read) && address < w.base + w.size && address + size > w.base) {

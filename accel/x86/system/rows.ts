@@ -451,7 +451,7 @@ export const SYSTEM_ROWS: Row[] = [
   row("0F 01 /4 r", "=Ev", "smsw", umip),
   row("0F 01 /4 m", "=Ew", "smsw", umip),
   row("0F 01 /6", "Ew", "lmsw", ring0),
-  row("0F 01 /7 m", "M", "invlpg", control),
+  row("0F 01 /7 m", "M", "invlpg"),
   row("0F 01 F9", "", "rdtscp", { feature: "rdtscp" }),
   row("66 0F 38 82 /r m", "Gq,M", "invpcid", {
     ...ring0,
