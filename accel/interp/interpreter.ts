@@ -8,21 +8,28 @@ import type {
 } from "../../core/machine/cpu.ts";
 import { type CpuBus, FAULT, X86 } from "../x86/cpu.ts";
 import { Decoder, MAX_LENGTH } from "../x86/decoder.ts";
-import { LONG_USER, slotOf } from "../x86/long_mmu.ts";
-import { TLB_USER } from "../x86/mmu.ts";
+import * as LongTables from "../x86/long_mmu.ts";
+import { slotOf } from "../x86/long_mmu.ts";
+import * as Tables from "../x86/mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
-import * as S from "../x86/state.ts";
+import * as Words from "../x86/state.ts";
 import { afterInstruction, checkInstructionBreakpoint, hasDebugWork } from "../x86/system/debug.ts";
 import { deliverExternal, deliverFault, deliverNmi } from "../x86/system/interrupts.ts";
 import { initState, resetState, resumeState, startState } from "../x86/system/reset.ts";
 import { ROWS } from "../x86/table.ts";
 import type { AddressForm, InterpVariant } from "./binder.ts";
-import { CodeCache, MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "./code_cache.ts";
+import * as Modes from "./code_cache.ts";
+import { CodeCache } from "./code_cache.ts";
 import { type CodeContext, contextMark, recentInstructions } from "./history.ts";
 import { HOT_FORMS } from "./hot_forms.ts";
 import { loopSource } from "./loop.ts";
 import { Operations } from "./operations.ts";
-import {
+import * as Records from "./record.ts";
+import { warmUp } from "./warm_up.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
+const {
   CS_CHECK,
   CURRENT,
   FIRST_STEP,
@@ -40,8 +47,10 @@ import {
   STEP_WORDS,
   STEPS,
   TLB_BASE,
-} from "./record.ts";
-import { warmUp } from "./warm_up.ts";
+} = Records;
+const { LONG_USER } = LongTables;
+const { TLB_USER } = Tables;
+const { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } = Modes;
 
 /** D/B bit of a segment's access rights. */
 const ATTR_BIG = 0x4000;

@@ -11,20 +11,36 @@ import type { CpuBus } from "../x86/cpu.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
 import { LONG_HELPERS } from "../x86/long_helpers.ts";
-import { LONG_FETCH } from "../x86/long_mmu.ts";
-import { FAULTS, type Resolution, RESOLVED, UNRESOLVED } from "../x86/mmu.ts";
+import * as LongTables from "../x86/long_mmu.ts";
+import * as Tables from "../x86/mmu.ts";
+import type { Resolution } from "../x86/mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
 import { SEMANTICS } from "../x86/semantics.ts";
 import { SEMANTICS64 } from "../x86/semantics64.ts";
-import * as S from "../x86/state.ts";
+import * as Words from "../x86/state.ts";
 import { WIDE } from "../x86/wide.ts";
-import { SLOW } from "../x86/tlb.ts";
+import * as Tlb from "../x86/tlb.ts";
 import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
 import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
-import { emitMeaning, LEAVE } from "../interp/operations.ts";
-import {
+import * as After from "../interp/operations.ts";
+import { emitMeaning } from "../interp/operations.ts";
+import * as Records from "../interp/record.ts";
+import { discover, weigh } from "./discover.ts";
+import { stringScope, translatesString } from "./strings.ts";
+import { x87Scope } from "./x87.ts";
+import * as Exits from "./emitter.ts";
+import { carriesOf, wideCarriesOf, wideResult } from "./emitter.ts";
+import { vectorScope } from "./inexact.ts";
+import { writeRegion } from "./region.ts";
+import * as Store from "./region_store.ts";
+import { type Region, type RegionFunction, RegionStore } from "./region_store.ts";
+import { tellRegion, type UntoldRegion, untoldRegion } from "./trace.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
+const {
   BY_TRANSLATION,
   CS_CHECK,
   CURRENT,
@@ -43,13 +59,12 @@ import {
   RING_AT,
   RING_SIZE,
   TLB_BASE,
-} from "../interp/record.ts";
-import { discover, weigh } from "./discover.ts";
-import { stringScope, translatesString } from "./strings.ts";
-import { x87Scope } from "./x87.ts";
-import {
+} = Records;
+const { LONG_FETCH } = LongTables;
+const { FAULTS, RESOLVED, UNRESOLVED } = Tables;
+const { SLOW } = Tlb;
+const {
   ACCESS_WRITE,
-  carriesOf,
   EXIT_ACCESS,
   EXIT_LINK,
   EXIT_OFFSET,
@@ -58,13 +73,9 @@ import {
   LEFT_MEMORY,
   LEFT_OTHER,
   REASONS,
-  wideCarriesOf,
-  wideResult,
-} from "./emitter.ts";
-import { vectorScope } from "./inexact.ts";
-import { writeRegion } from "./region.ts";
-import { COUNTED, type Region, type RegionFunction, RegionStore } from "./region_store.ts";
-import { tellRegion, type UntoldRegion, untoldRegion } from "./trace.ts";
+} = Exits;
+const { COUNTED } = Store;
+const { LEAVE } = After;
 
 /** How the translator decides. */
 export interface JitOptions {

@@ -9,8 +9,11 @@ import { type CpuModel, onBoard } from "./models.ts";
 import { LongMmu } from "./long_mmu.ts";
 import { Mmu } from "./mmu.ts";
 import { seed } from "./random.ts";
-import * as S from "./state.ts";
+import * as Words from "./state.ts";
 import { MsrFile } from "./system/msr.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** What a processor is wired to. */
 export interface CpuBus {

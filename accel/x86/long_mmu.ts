@@ -10,16 +10,18 @@ import type { HostMemory } from "../../core/bus/host_memory.ts";
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { AccessSize } from "../../core/bus/port_map.ts";
 import type { X86 } from "./cpu.ts";
-import * as S from "./state.ts";
-import { FAULTED, FAULTS, type Resolution, RESOLVED, UNRESOLVED } from "./mmu.ts";
-import { entryOf, SLOW } from "./tlb.ts";
+import * as Words from "./state.ts";
+import * as Tables from "./mmu.ts";
+import type { Resolution } from "./mmu.ts";
+import * as Tlb from "./tlb.ts";
+import { entryOf } from "./tlb.ts";
 
-/**
- * Offsets of the tables in {@linkcode LongMmu.tlb}: reads, writes, fetches, and the same for user
- * accesses. Each has 2^14 entries of four words: low half of the page's address, high half, and what
- * `tlb.ts` calls an entry, which is not 0 where the address matches.
- */
-export const LONG_READ = 0, LONG_WRITE = 1 << 16, LONG_FETCH = 2 << 16, LONG_USER = 3 << 16;
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
+const { LONG_FETCH, LONG_READ, LONG_USER, LONG_WRITE, SLOW } = Tlb;
+const { FAULTED, FAULTS, RESOLVED, UNRESOLVED } = Tables;
+export { LONG_FETCH, LONG_READ, LONG_USER, LONG_WRITE } from "./tlb.ts";
+
 const TABLES = 6;
 /** No page has this low half. */
 const EMPTY = 1;

@@ -4,16 +4,20 @@
  * The TLB is four tables of 2^20 entries, one per linear page: reads and writes, each for supervisor and
  * user. `tlb.ts` says what an entry is.
  */
-import { INDIRECT, NOT_DIRECT } from "../../core/bus/memory_map.ts";
+import * as Direct from "../../core/bus/memory_map.ts";
 import type { HostMemory } from "../../core/bus/host_memory.ts";
 import type { MemoryMap } from "../../core/bus/memory_map.ts";
 import type { AccessSize } from "../../core/bus/port_map.ts";
 import type { X86 } from "./cpu.ts";
-import * as S from "./state.ts";
-import { entryOf, hostOffsetOf, SLOW } from "./tlb.ts";
+import * as Words from "./state.ts";
+import * as Tlb from "./tlb.ts";
+import { entryOf, hostOffsetOf } from "./tlb.ts";
 
-/** Offsets of the four tables in {@linkcode Mmu.tlb}. */
-export const TLB_READ = 0, TLB_WRITE = 1 << 20, TLB_USER = 2 << 20;
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
+const { SLOW, TLB_USER, TLB_WRITE } = Tlb;
+const { INDIRECT, NOT_DIRECT } = Direct;
+export { TLB_READ, TLB_USER, TLB_WRITE } from "./tlb.ts";
 
 /** Beyond this many filled pages everything is dropped: bounds the cost of a flush. */
 const MAX_FILLED = 1 << 15;

@@ -5,10 +5,13 @@
 import type { X86 } from "./cpu.ts";
 import { TLB_USER, TLB_WRITE } from "./mmu.ts";
 import type { Helper } from "./rows.ts";
-import * as S from "./state.ts";
+import * as Words from "./state.ts";
 import { hostOffsetOf } from "./tlb.ts";
 import { checkIo, readPort, writePort } from "./system/io.ts";
 import { alignmentChecked } from "./system/stack.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 type Bytes = 1 | 2 | 4;
 

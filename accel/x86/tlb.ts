@@ -14,6 +14,16 @@ import type { HostMemory } from "../../core/bus/host_memory.ts";
 /** Entry of a page that must take the slow path. */
 export const SLOW = 0;
 
+/** Offsets of the four tables in {@linkcode Mmu.tlb} of `mmu.ts`. */
+export const TLB_READ = 0, TLB_WRITE = 1 << 20, TLB_USER = 2 << 20;
+
+/**
+ * Offsets of the tables in {@linkcode LongMmu.tlb} of `long_mmu.ts`: reads, writes, fetches, and the same for
+ * user accesses. Each has 2^14 entries of four words: low half of the page's address, high half, and what
+ * an entry is here, which is not 0 where the address matches.
+ */
+export const LONG_READ = 0, LONG_WRITE = 1 << 16, LONG_FETCH = 2 << 16, LONG_USER = 3 << 16;
+
 /** Text of an expression. */
 type Expr = string;
 /** Bits of an access that one text makes. */

@@ -1,9 +1,12 @@
 /** Control registers: what may be written to them and what else changes then (SDM vol. 3, 2.5 and 4.10). */
 import type { X86 } from "../cpu.ts";
 import type { Feature } from "../models.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { updateAllFlat, updateLongMode } from "./segments.ts";
 import { alignmentChecked } from "./stack.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** Bits of CR0 that exist; the others ignore writes. ET is always set. */
 const CR0_BITS = S.CR0_PE | S.CR0_MP | S.CR0_EM | S.CR0_TS | S.CR0_NE | S.CR0_WP | S.CR0_AM |

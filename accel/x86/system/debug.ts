@@ -7,8 +7,11 @@
  * there was set by that instruction.
  */
 import type { X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { deliverException } from "./interrupts.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** DR6: debug-register access detected, single step, task switch. */
 export const DR6_BD = 1 << 13, DR6_BS = 1 << 14, DR6_BT = 1 << 15;

@@ -6,10 +6,15 @@
  */
 // hot: bench/microbench, int80. Nothing is allocated here.
 import type { X86 } from "../cpu.ts";
-import { LONG_READ, LONG_USER, LONG_WRITE } from "../long_mmu.ts";
-import { TLB_READ, TLB_USER, TLB_WRITE } from "../mmu.ts";
-import * as S from "../state.ts";
+import * as LongTables from "../long_mmu.ts";
+import * as Tables from "../mmu.ts";
+import * as Words from "../state.ts";
 import { dropInnerSegments, isCanonical } from "./segments.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
+const { LONG_READ, LONG_USER, LONG_WRITE } = LongTables;
+const { TLB_READ, TLB_USER, TLB_WRITE } = Tables;
 
 /** Bits of a descriptor's second doubleword. */
 const PRESENT = 0x8000, ACCESSED = 0x100, BIG = 0x400000, LONG = 0x200000;

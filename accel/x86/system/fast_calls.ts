@@ -1,10 +1,13 @@
 /** SYSENTER, SYSEXIT, SYSCALL, SYSRET and SWAPGS (SDM vol. 2; AMD64 manual vol. 3 for SYSCALL outside 64-bit mode). */
 import type { X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
 import { DR6_BS } from "./debug.ts";
 import { CSTAR, FMASK, KERNEL_GS_BASE, LSTAR, STAR } from "./msr.ts";
 import { isCanonical, isNull } from "./segments.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** Flat segments that these instructions load without a descriptor, DPL 0: code, 64-bit code, data. */
 const FLAT_CODE = 0xc09b, FLAT_LONG_CODE = 0xa09b, FLAT_DATA = 0xc093;

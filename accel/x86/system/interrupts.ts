@@ -8,7 +8,7 @@
  * privilege, mode and paging is stale afterwards.
  */
 import { FAULT, type X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { setCpl } from "./control.ts";
 import { enterDirectly } from "./direct_transfers.ts";
 import {
@@ -31,6 +31,9 @@ import {
 } from "./segments.ts";
 import { Stack } from "./stack.ts";
 import { enterTask, innerStack, longStack } from "./tasks.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /**
  * Where an event comes from: INTR or NMI; an exception; INT n; INT3 and INTO; INT1. Software ones are

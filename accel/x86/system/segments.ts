@@ -3,7 +3,10 @@
  * MOV, POP and LDS in vol. 2. Error codes are selectors with the EXT bit (vol. 3, 6.13).
  */
 import type { X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** System descriptor types (SDM vol. 3, table 3-2). */
 export const TSS16_AVAILABLE = 1,

@@ -1,7 +1,10 @@
 /** Stacks on which frames of several words are pushed and from which they are popped, all or nothing. */
 import type { X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { ATTR_BIG } from "./segments.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** Bytes of one value on a stack; quadwords exist in long mode only. */
 export type StackSize = 2 | 4 | 8;

@@ -1,6 +1,6 @@
 /** Far jumps, calls and returns, and IRET (SDM vol. 2; vol. 3, 5.8). */
 import type { X86 } from "../cpu.ts";
-import * as S from "../state.ts";
+import * as Words from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
 import { returnDirectly } from "./direct_transfers.ts";
 import { deliverInNewTask } from "./interrupts.ts";
@@ -31,6 +31,9 @@ import {
   type StackSize,
 } from "./stack.ts";
 import { enterTask, innerStack, longStack, returnFromTask } from "./tasks.ts";
+
+// V8 reads what a module imports from memory at each use, and takes constants of its own for such.
+const S = Object.freeze({ ...Words });
 
 /** Cuts an offset to the operand size; so does {@linkcode cutHigh} its high half. */
 function cut(cpu: X86, ip: number): number {
