@@ -35,6 +35,7 @@ import {
   OP_GOTO,
   OP_LOOKUP,
   OP_RESYNC,
+  OP_STALE,
   RECORD,
   ZERO,
 } from "./record.ts";
@@ -140,7 +141,7 @@ export class CodeCache {
     let page = this.pages[at];
     if (page !== 0) {
       const place = this.places[(page << 12) | offset];
-      if (place !== 0) return place;
+      if (place !== 0 && (this.records[place + OP] !== OP_STALE || this.renew(place))) return place;
     }
     if (this.nextPlace + (RUN_LENGTH + 4) * RECORD > ARENA_WORDS) this.flush();
     page = this.pages[at];
@@ -212,6 +213,35 @@ export class CodeCache {
     }
     this.nextPlace = p + RECORD;
     return first;
+  }
+
+  /**
+   * Decodes a record anew whose bytes were written. Where what is there now is not of the same length, so
+   * that the record after it would be a wrong one, it becomes one that says "look again".
+   *
+   * @returns whether it is an instruction again
+   */
+  // hot: bench/microbench, smc.
+  renew(p: number): boolean {
+    const { records: C, places, hostPages } = this, page = this.recordPages[p >> 3];
+    const owner = this.owners[page], hostPage = (owner % hostPages) * 0x1000;
+    const mode = Math.floor(owner / hostPages);
+    const offset = C[p + F_PLACE] & 0xffff, length = (C[p + F_PLACE] >>> 16) - offset;
+    const at = hostPage + offset, { decoder } = this;
+    const outcome = decoder.decode(
+      this.memory.host.bytes,
+      at,
+      hostPage + 0x1000,
+      bitsOf(mode),
+      isProtected(mode),
+    );
+    if (outcome === DECODED && decoder.result.length === length) {
+      this.encode(p, decoder.result, offset, (mode & MODE_FLAT) !== 0);
+      return true;
+    }
+    C[p + OP] = OP_RESYNC;
+    places[(page << 12) | offset] = 0;
+    return false;
   }
 
   /**
@@ -340,27 +370,32 @@ export class CodeCache {
   }
 
   /** Hears of a write to bytes of a page with code, from whatever side. */
+  // hot: bench/microbench, smc.
   private written(hostOffset: number, length: number): void {
     const host = pageOf(hostOffset), from = hostOffset % 4096, to = from + length;
+    const { records: C, places, pages, hostPages } = this;
     let hit = this.onChange(host, from, to);
-    for (let mode = 0; mode < MODES; mode++) {
-      const page = this.pages[mode * this.hostPages + host];
+    for (let at = host; at < pages.length; at += hostPages) {
+      const page = pages[at];
       if (page === 0) continue;
-      const C = this.records;
-      for (
-        let offset = Math.max(0, from - MAX_LENGTH + 1);
-        offset < Math.min(to, 0x1000);
-        offset++
-      ) {
-        const p = this.places[(page << 12) | offset];
+      const first = (page << 12) | Math.max(0, from - MAX_LENGTH + 1);
+      const last = (page << 12) | (Math.min(to, 0x1000) - 1);
+      for (let place = first; place <= last; place++) {
+        const p = places[place];
         if (p === 0) continue;
-        const crossing = C[p + OP] === OP_CROSS;
-        const end = crossing ? 0x1000 : Math.max(C[p + F_PLACE] >>> 16, offset + 1);
+        const op = C[p + OP], offset = place & 0xfff;
+        // What was hit before is no hit: a page whose code nobody executes any more is to become data.
+        if (op === OP_STALE) continue;
+        const end = op === OP_CROSS ? 0x1000 : Math.max(C[p + F_PLACE] >>> 16, offset + 1);
         if (end <= from) continue;
         hit = true;
-        if (crossing && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
+        if (op >= OP_STALE && op !== this.operations.invalid && op !== this.operations.tooLong) {
+          C[p + OP] = OP_STALE;
+          continue;
+        }
+        if (op === OP_CROSS && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
         C[p + OP] = OP_RESYNC;
-        this.places[(page << 12) | offset] = 0;
+        places[place] = 0;
       }
     }
     // The first bytes of a page may end an instruction that starts in another.
@@ -386,18 +421,11 @@ export class CodeCache {
 
   /** Forgets all code of a host page, so that writes to it are fast again. */
   private drop(host: number): void {
-    const C = this.records;
     this.onChange(host, 0, 0x1000);
-    for (let mode = 0; mode < MODES; mode++) {
-      const at = mode * this.hostPages + host, page = this.pages[at];
+    for (let at = host; at < this.pages.length; at += this.hostPages) {
+      const page = this.pages[at];
       if (page === 0) continue;
-      for (let offset = 0; offset < 0x1000; offset++) {
-        const p = this.places[(page << 12) | offset];
-        if (p === 0) continue;
-        if (C[p + OP] === OP_CROSS && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
-        C[p + OP] = OP_RESYNC;
-        this.places[(page << 12) | offset] = 0;
-      }
+      this.forget(page);
       this.pages[at] = 0;
       this.freePages.push(page);
     }
@@ -405,6 +433,18 @@ export class CodeCache {
     if (!this.crossers.has(host)) this.memory.codePages[host] = 0;
     // Writes are no longer heard of: a repeated string instruction in this page is looked up again.
     this.alert();
+  }
+
+  /** Forgets the records of a code page. */
+  private forget(page: number): void {
+    const { records: C, places } = this;
+    for (let place = page << 12, end = place + 0x1000; place < end; place++) {
+      const p = places[place];
+      if (p === 0) continue;
+      if (C[p + OP] === OP_CROSS && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
+      C[p + OP] = OP_RESYNC;
+      places[place] = 0;
+    }
   }
 
   /** Has the processor that executes look its code up again; the others do so anyway. */

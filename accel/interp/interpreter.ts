@@ -189,6 +189,7 @@ export class Interpreter implements Cpu {
       B: this.branches,
       lookup: () => long ? this.lookup64() : this.lookup(),
       cross: (p: number) => this.cross(p),
+      renew: (p: number) => this.renew(p),
       region: (p: number) => this.enterRegion(p),
       goOn: () => this.goOn(long),
     };
@@ -615,6 +616,11 @@ export class Interpreter implements Cpu {
       if (this.code.encodeBytes(place, bytes, length, offset, this.mode)) return place;
     }
     return x86.raise(S.GP, 0);
+  }
+
+  /** Decodes a record again whose bytes were written. */
+  protected renew(p: number): void {
+    this.code.renew(p);
   }
 
   /** The place of an instruction that ends in the next page, or 0 when it must be stepped. May raise. */

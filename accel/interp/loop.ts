@@ -16,6 +16,7 @@ import {
   OP_LOOKUP,
   OP_REGION,
   OP_RESYNC,
+  OP_STALE,
   PAGE_IP,
   PAGE_IP_HI,
   PLACE_END,
@@ -34,7 +35,8 @@ const MASK = RING_SIZE - 1;
  * and RIP current.
  *
  * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `PG` (pages), `B`
- * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave), `cross(p)`, and `region(p)`
+ * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave), `cross(p)`, and `renew(p)` (decodes a
+ * record again), `region(p)`
  * (executes translated code; gives the place to go on at, for which it sets `R[PLACE_END]`), and `goOn()`
  * (after a control instruction: whether the loop may look the next instruction up itself).
  *
@@ -98,6 +100,7 @@ if(q===0){pEnd=R[${PLACE_END}]+${LOOKUP_PLACE}-p|0;p=${LOOKUP_PLACE};break L;}
 B[(k=k+1|0)&${MASK}]=p-${RECORD};B[(k=k+1|0)&${MASK}]=q;
 pEnd=R[${PLACE_END}]+q-p|0;p=q;R[${PLACE_END}]=pEnd;continue L;
 }
+case ${OP_STALE}:{renew(p);continue L;}
 case ${OP_REGION}:{
 R[${CURRENT}]=p;R[${PLACE_END}]=pEnd;R[${RING_AT}]=k;
 p=region(p)|0;

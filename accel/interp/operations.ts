@@ -65,7 +65,7 @@ function needsFlat(semantic: string): boolean {
 const FLAT_SEGMENTS = new Set([S.ES, S.SS, S.DS]);
 
 function addressOnlyOf(insn: Insn): boolean {
-  return insn.form.operands.some((o) => o.kind === "M");
+  return insn.form.addressOnly;
 }
 
 /** Whether the 64-bit meaning applies: by its destination's width, or by its name where the operand is implied. */
@@ -101,6 +101,17 @@ export function addressForm(insn: Insn, flat: boolean): AddressForm {
   return insn.index >= 0 ? "index" : insn.base >= 0 ? "base" : "absolute";
 }
 
+const ADDRESS_FORMS: readonly AddressForm[] = [
+  "none",
+  "base",
+  "index",
+  "absolute",
+  "rip",
+  "checked",
+];
+/** Rows of the decode table whose operations are found without making their names. */
+const MOST_FORMS = 2048;
+
 /** The name of a form: what distinguishes its text. Stable across changes of the table. */
 export function formKey(insn: Insn, flat: boolean): string {
   const { row } = insn.form;
@@ -126,6 +137,8 @@ export class Operations {
   /** Numbers for encodings that do not exist and for those longer than 15 bytes. */
   readonly invalid: number;
   readonly tooLong: number;
+  /** Operations that were met, by what distinguishes them: see {@linkcode Operations.operation}. */
+  private readonly met = new Int16Array(MOST_FORMS << 7);
   private count = FIRST_HOT;
   /** How many iterations a repeated string instruction may do now; the engine's to say. */
   iterationBudget: () => number = () => 1;
@@ -183,6 +196,16 @@ export class Operations {
 
   /** The operation for an instruction. */
   operation(insn: Insn, flat: boolean): number {
+    const size = insn.operandSize >> 5, address = ADDRESS_FORMS.indexOf(addressForm(insn, flat));
+    const at = insn.form.index << 7 | address << 4 | size << 2 | (insn.long ? 2 : 0) |
+      (flat ? 1 : 0);
+    if (at < this.met.length && this.met[at] !== 0) return this.met[at];
+    const number = this.meet(insn, flat);
+    if (at < this.met.length) this.met[at] = number;
+    return number;
+  }
+
+  private meet(insn: Insn, flat: boolean): number {
     const key = formKey(insn, flat);
     const known = this.numbers.get(key);
     if (known !== undefined && (this.handlers[known] !== undefined)) return known;

@@ -31,8 +31,10 @@ export const INFO_ADDRESS32: number = 1 << 15, INFO_RIP: number = 1 << 16;
 
 /** Operations that are no instructions: they take no part in the count. */
 export const OP_RESYNC = 0, OP_LOOKUP = 1, OP_GOTO = 2, OP_CROSS = 3;
+/** An instruction whose bytes were written: to be decoded again when it is met. */
+export const OP_STALE = 4;
 /** A place where translated code begins: the engine's to execute. What the record was is kept by the engine. */
-export const OP_REGION = 4, FIRST_HOT = 5;
+export const OP_REGION = 5, FIRST_HOT = 6;
 
 /** Place of the record that looks RIP up. Arena words below `FIRST_FREE` are fixed records. */
 export const LOOKUP_PLACE = 8, FIRST_STEP = 16;

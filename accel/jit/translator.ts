@@ -470,6 +470,12 @@ export class Translator extends Interpreter {
     return this.see(super.lookup64());
   }
 
+  protected override renew(p: number): void {
+    super.renew(p);
+    this.store.heat.reset(p);
+    if (this.code.records[p + OP] !== OP_RESYNC) this.see(p);
+  }
+
   private see(place: number): number {
     if (this.eager && place !== 0 && this.code.records[place + OP] !== OP_REGION) {
       const { heat } = this.store, page = this.code.recordPages[place >> 3];

@@ -11,7 +11,13 @@ export interface Form {
   readonly row: Row;
   readonly operands: readonly Operand[];
   readonly modrm: boolean;
+  /** Whether an operand is an address and no memory at it. */
+  readonly addressOnly: boolean;
+  /** Its operand size in 64-bit mode, other than by prefixes. */
+  readonly size64: typeof BY_PREFIX | typeof DEFAULT_64 | typeof FORCE_64;
 }
+
+const BY_PREFIX = 0, DEFAULT_64 = 1, FORCE_64 = 2;
 
 /** Outcome of {@linkcode Decoder.decode}. */
 export const DECODED = 0, INVALID = 1, INCOMPLETE = 2, TOO_LONG = 3;
@@ -185,7 +191,10 @@ export class Decoder {
       const operands = parseOperands(row);
       const modrm = /\/|(^|\s)(r|m)(\s|$)/.test(row.opcode) ||
         operands.some((o) => MODRM_KINDS.includes(o.kind) || o.kind === "ST");
-      return { index, row, operands, modrm };
+      const addressOnly = operands.some((o) => o.kind === "M"), { semantic } = row;
+      const forced = FORCE64.has(semantic) || (semantic[0] === "j" && isJump(operands));
+      const size64 = forced ? FORCE_64 : DEFAULT64.has(semantic) ? DEFAULT_64 : BY_PREFIX;
+      return { index, row, operands, modrm, addressOnly, size64 };
     });
     for (const form of this.forms) {
       const { feature, opcode } = form.row;
@@ -382,9 +391,9 @@ export class Decoder {
     insn.opcode = byte;
     insn.opcodeReg = (byte & 7) | ((rex & 1) << 3);
     if (long) {
-      const { semantic } = form.row;
-      if (FORCE64.has(semantic) || (semantic[0] === "j" && operandsOfJump(form))) operandSize = 64;
-      else if (DEFAULT64.has(semantic) && !(size66 && (rex & 8) === 0)) operandSize = 64;
+      const { size64 } = form;
+      if (size64 === FORCE_64) operandSize = 64;
+      else if (size64 === DEFAULT_64 && !(size66 && (rex & 8) === 0)) operandSize = 64;
       if (override >= 0 && override < FS) override = -1;
     }
     insn.long = long;
@@ -480,9 +489,9 @@ export class Decoder {
   }
 }
 
-/** Whether a form is a conditional jump. */
-function operandsOfJump(form: Form): boolean {
-  return form.operands.length === 1 && form.operands[0].kind === "J";
+/** Whether these are the operands of a jump. */
+function isJump(operands: readonly Operand[]): boolean {
+  return operands.length === 1 && operands[0].kind === "J";
 }
 
 /** Whether the SIB and displacement that a ModRM byte asks for lie before `limit`. */

@@ -72,6 +72,10 @@ export class LongMmu {
   /** Where the entries of a walk lie, and their low halves. */
   private readonly places = new Float64Array(4);
   private readonly entries = new Int32Array(4);
+  /** What was written last though it holds code: twice the number of its page, one more for user accesses, and the place in host memory. */
+  private codePage = NaN;
+  private codePlace = 0;
+
   // Results of the last walk, beside its return value.
   private rights = 0;
   private noExecute = false;
@@ -106,6 +110,7 @@ export class LongMmu {
   flush(): void {
     this.drop(this.filled, this.count);
     this.count = 0;
+    this.codePage = NaN;
     this.onFlush();
   }
 
@@ -134,6 +139,7 @@ export class LongMmu {
   /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
   closeUserPages(): void {
     const { tlb, opened } = this;
+    this.codePage = NaN;
     if (opened.length === 0) return;
     for (const entry of opened) tlb[LONG_READ + entry] = tlb[LONG_WRITE + entry] = EMPTY;
     opened.length = 0;
@@ -141,6 +147,7 @@ export class LongMmu {
 
   /** INVLPG. With an entry of a large page all go. */
   flushPage(linear: number): void {
+    this.codePage = NaN;
     if (
       this.large.has(Math.floor(linear / 0x200000)) ||
       this.huge.has(Math.floor(linear / 0x40000000))
@@ -413,7 +420,15 @@ export class LongMmu {
     this.checkAlignment(linear, size, user);
     const offset = linear & 0xfff;
     if (offset + size <= 0x1000) {
-      this.memory.write(this.translate(linear, WRITE, user), size, value);
+      const page = 2 * Math.floor(linear / 4096) + (user ? 1 : 0), { memory } = this;
+      if (page === this.codePage && memory.writeCode(this.codePlace | offset, size, value)) return;
+      const physical = this.translate(linear, WRITE, user);
+      memory.write(physical, size, value);
+      // As in Mmu.slowStore.
+      const entry = memory.writeEntry(Math.floor(physical / 4096));
+      const direct = entry > 0 && memory.codePages[entry >>> 12] !== 0 && !this.alignmentChecks;
+      this.codePage = direct && this.slowPages.size === 0 ? page : NaN;
+      this.codePlace = entry;
     } else {
       const split = 0x1000 - offset;
       const low = this.translate(linear, WRITE, user),

@@ -88,6 +88,10 @@ export class Mmu {
   private directOnly = false;
   /** Whether the walk gave up: then there is no fault to tell of. */
   private untold = false;
+  /** What was written last though it holds code: its linear page, with TLB_USER for user accesses, and the place in host memory. */
+  private codePage = -1;
+  private codePlace = 0;
+
   // Results of the last walk, beside its return value.
   private walkedGlobal = false;
   private walkedUser = true;
@@ -135,6 +139,7 @@ export class Mmu {
   /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
   closeUserPages(): void {
     const { tlb, opened } = this;
+    this.codePage = -1;
     if (opened.length === 0) return;
     for (const page of opened) tlb[page] = tlb[page + TLB_WRITE] = SLOW;
     opened.length = 0;
@@ -144,6 +149,7 @@ export class Mmu {
   flush(): void {
     this.drop(this.filled, this.filledCount);
     this.filledCount = 0;
+    this.codePage = -1;
     this.largeSeen = this.largeGlobalSeen;
     this.onFlush();
   }
@@ -163,6 +169,7 @@ export class Mmu {
   /** INVLPG: drops the translation of one page, global or not, whatever its size. */
   flushPage(linear: number): void {
     const page = linear >>> 12;
+    this.codePage = -1;
     if (this.hugeSeen) return this.flushAll();
     if (this.largeSeen) {
       const first = page & ~0x3ff;
@@ -578,7 +585,20 @@ export class Mmu {
         this.memory.write(at, 1, (value >>> (8 * i)) & 0xff);
       }
     } else {
-      this.memory.write(this.translate(linear, true, user), size, value);
+      const page = (linear >>> 12) + (user ? TLB_USER : 0);
+      if (
+        page === this.codePage &&
+        this.memory.writeCode(this.codePlace | (linear & 0xfff), size, value)
+      ) {
+        return;
+      }
+      const physical = this.translate(linear, true, user), { memory } = this;
+      memory.write(physical, size, value);
+      // Whatever is not as usual is no code page, or stays on the longer way.
+      const entry = memory.writeEntry(Math.floor(physical / 4096));
+      const direct = entry > 0 && memory.codePages[entry >>> 12] !== 0 && !this.alignmentChecks;
+      this.codePage = direct && this.slowPages.size === 0 ? page : -1;
+      this.codePlace = entry;
     }
     if (this.slowPages.size !== 0) this.reportSlow(linear, size, true);
   }
