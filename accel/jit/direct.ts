@@ -25,6 +25,21 @@ export function accessesPort({ form }: Insn): boolean {
   return /^(in|out)_/.test(form.row.semantic);
 }
 
+/** Whether an instruction is INVLPG of an address in a segment without a base. */
+export function invalidatesPage({ form, segment }: Insn): boolean {
+  return form.row.semantic === "invlpg" && segment !== S.FS && segment !== S.GS;
+}
+
+/** Emits MOV from CR0, CR2 or CR3, which all processors have; false for the others. */
+function emitControlRead(b: JitBinder): boolean {
+  const at = [S.CR0, -1, S.CR2, S.CR3][b.insn.reg] ?? -1;
+  if (at < 0) return false;
+  b.unless(`R[${S.CPL}]===0`);
+  if (b.insn.long) b.write64(0, b.let(`R[${at}]`), b.let(`R[${at + 1}]`));
+  else b.write(0, b.let(`R[${at}]`));
+  return true;
+}
+
 /** Emits an instruction without storing the state; false if that cannot be. */
 export function emitDirect(b: JitBinder): boolean {
   const { row } = b.insn.form;
@@ -34,6 +49,7 @@ export function emitDirect(b: JitBinder): boolean {
     return true;
   }
   if (emitString(b)) return true;
+  if (row.semantic === "mov_from_cr") return emitControlRead(b);
   if (/^(pusha|popa)$/.test(row.semantic) && b.insn.operandSize === 32) {
     b.moveAll(row.semantic === "pusha");
     return true;

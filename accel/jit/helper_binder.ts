@@ -3,7 +3,7 @@ import { Binder, type Expr, type Width } from "../x86/binder.ts";
 import type { Insn } from "../x86/decoder.ts";
 import { type Operand, operandBytes } from "../x86/operands.ts";
 import * as S from "../x86/state.ts";
-import type { Emitter } from "./emitter.ts";
+import { type Emitter, LEFT_FAULT } from "./emitter.ts";
 
 /** A helper's arguments, and what is to be emitted before and after its call. */
 interface Gathered {
@@ -153,6 +153,24 @@ export abstract class HelperBinder extends Binder {
       e.assign("result", `inPort(cpu,${port},${size})`);
       for (const take of after) take();
     }
+  }
+
+  /**
+   * Emits INVLPG of an address in a segment without a base. The loop may be told to look up what comes next.
+   *
+   * @param marker as for {@linkcode HelperBinder.callHelper}
+   */
+  // hot: bench/microbench, pgfault.
+  callInvalidate(marker: number, words: { current: number; end: number }): void {
+    const { e } = this;
+    this.emit(`if(R[${S.CPL}]!==0)${e.bail(LEFT_FAULT)}`);
+    const linear = this.let(this.offset(0));
+    e.values.forgetMemory();
+    this.emit(
+      `R[${words.current}]=${marker};R[${words.end}]=${marker}+((n-${e.count})<<3);invalidate(cpu,${linear},${
+        e.long ? `${linear}h` : "0"
+      });`,
+    );
   }
 
   /** What an x87 instruction leaves in FOP; undefined for other instructions. */

@@ -5,7 +5,7 @@ import { TLB_WRITE } from "../x86/mmu.ts";
 import * as S from "../x86/state.ts";
 import { CURRENT, LONG_BASE, PAGE_IP, PAGE_IP_HI, PLACE_END, TLB_BASE } from "../interp/record.ts";
 import { JitBinder, type Jump } from "./binder.ts";
-import { accessesPort, emitDirect } from "./direct.ts";
+import { accessesPort, emitDirect, invalidatesPage } from "./direct.ts";
 import type { Block, Discovery } from "./discover.ts";
 import {
   Emitter,
@@ -302,6 +302,7 @@ class Writer {
       } else if (!context.meaning(binder) && !emitDirect(binder)) {
         const marker = context.marker(e.at, e.next), words = { current: CURRENT, end: PLACE_END };
         if (accessesPort(insn)) binder.callPort(marker, words);
+        else if (invalidatesPage(insn)) binder.callInvalidate(marker, words);
         else binder.callHelper(marker, words);
         // Something happened that the run loop must see to before the next instruction.
         e.emit(

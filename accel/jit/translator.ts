@@ -20,6 +20,7 @@ import { SEMANTICS64 } from "../x86/semantics64.ts";
 import * as Words from "../x86/state.ts";
 import { WIDE } from "../x86/wide.ts";
 import * as Tlb from "../x86/tlb.ts";
+import { invalidate } from "../x86/system/control.ts";
 import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
 import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
@@ -179,6 +180,7 @@ export class Translator extends Interpreter {
       cpu: x86,
       inPort: input,
       outPort: output,
+      invalidate,
       ...vectorScope(x86),
       ...stringScope(x86),
       ...x87Scope(),

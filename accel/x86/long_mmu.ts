@@ -34,6 +34,8 @@ const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
 
 /** MAXPHYADDR is 40; bits 51:40 of an entry are reserved: bits 19:8 of its high half. */
 const RESERVED_HIGH = 0xfff00;
+/** NX, bit 63 of an entry, in its high half: reserved unless EFER.NXE is set. */
+const NX_HIGH = 1 << 31;
 
 /** Kinds of access. */
 const READ = 0, WRITE = 1, FETCH = 2;
@@ -69,6 +71,7 @@ export class LongMmu {
   private directOnly = false;
   /** Whether the walk gave up: then there is no fault to tell of. */
   private untold = false;
+  private entryHigh = 0;
   /** Where the entries of a walk lie, and their low halves. */
   private readonly places = new Float64Array(4);
   private readonly entries = new Int32Array(4);
@@ -119,7 +122,7 @@ export class LongMmu {
   }
 
   private dropEntry(entry: number): void {
-    for (let table = 0; table < TABLES; table++) this.tlb[(table << 16) + entry] = EMPTY;
+    for (let at = entry; at < TABLES << 16; at += 1 << 16) this.tlb[at] = EMPTY;
   }
 
   /** Sets the pages, by number, on which every access is reported to {@linkcode LongMmu.onSlowAccess}. */
@@ -174,10 +177,10 @@ export class LongMmu {
   }
 
   /** Notes a #PF, which is the caller's to raise; gives what walks give then. */
-  private pageFault(linear: number, code: number): number {
+  private pageFault(low: number, high: number, code: number): number {
     if (this.untold) return FAULTED;
-    this.R[S.CR2] = linear | 0;
-    this.R[S.CR2 + 1] = Math.floor(linear / 0x100000000);
+    this.R[S.CR2] = low;
+    this.R[S.CR2 + 1] = high;
     this.cpu.faultVector = S.PAGE_FAULT;
     this.cpu.faultError = code;
     return FAULTED;
@@ -188,68 +191,83 @@ export class LongMmu {
     return (high & 0xff) * 0x100000000 + ((low & 0xfffff000) >>> 0);
   }
 
+  /** Reads an entry of a table: gives its low half, and leaves the high half in `entryHigh`. */
   private readEntry(physical: number): number {
-    const { memory } = this;
+    const { memory, host } = this;
     const page = memory.readEntry(
       physical < 0x100000000 ? physical >>> 12 : Math.floor(physical / 4096),
     );
-    if (page !== INDIRECT) return this.host.getInt32((page >>> 0) + (physical & 0xfff));
+    if (page !== INDIRECT) {
+      const at = (page >>> 0) + (physical & 0xff8);
+      this.entryHigh = host.getInt32(at + 4);
+      return host.getInt32(at);
+    }
+    this.entryHigh = 0;
     if (this.directOnly) {
       // As if not present, which is then no fault.
       this.untold = true;
       return 0;
     }
-    return memory.read(physical, 4) | 0;
+    const low = memory.read(physical, 4) | 0;
+    if ((low & P) !== 0) this.entryHigh = memory.read(physical + 4, 4) | 0;
+    return low;
   }
 
   private markEntry(physical: number, entry: number, bits: number): void {
     if ((entry & bits) !== bits) this.memory.write(physical, 4, (entry | bits) >>> 0);
   }
 
-  /** Physical address of a linear one for an access, or {@linkcode FAULTED}. Sets Accessed and Dirty bits. */
-  private walk(linear: number, access: Access, user: boolean): number {
+  /**
+   * Physical address of a linear one, given by its halves, for an access, or {@linkcode FAULTED}. Sets Accessed
+   * and Dirty bits.
+   */
+  // hot: bench/microbench, pgfault.
+  private walk(low: number, high: number, access: Access, user: boolean): number {
     const R = this.R;
     const nxe = (R[S.EFER] & S.EFER_NXE) !== 0;
     const code = (access === WRITE ? PF_WRITE : 0) | (user ? PF_USER : 0) |
       (access === FETCH && (nxe || (R[S.CR4] & S.CR4_SMEP) !== 0) ? PF_FETCH : 0);
-    const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
+    const reservedHigh = nxe ? RESERVED_HIGH : RESERVED_HIGH | NX_HIGH;
     let table = LongMmu.table(R[S.CR3], R[S.CR3 + 1]);
-    let rights = RW | US, noExecute = false;
+    let rights = RW | US | A, highs = 0;
     const { places, entries } = this;
-    for (let level = 0; level < 4; level++) {
+    for (let level = 0;; level++) {
       const at = table + indexOf(level, low, high) * 8;
       const entry = this.readEntry(at);
-      if ((entry & P) === 0) return this.pageFault(linear, code);
-      const entryHigh = this.readEntry(at + 4);
-      const large = level > 0 && level < 3 && (entry & PS) !== 0;
-      const reserved = (entryHigh & RESERVED_HIGH) !== 0 || (!nxe && entryHigh < 0) ||
-        (level < this.largestLevel && (entry & PS) !== 0) ||
-        (large && (entry & (level === 1 ? 0x3fffe000 : 0x1fe000)) !== 0);
-      if (reserved) return this.pageFault(linear, code | PF_PRESENT | PF_RSVD);
-      rights &= entry;
-      noExecute ||= entryHigh < 0;
-      places[level] = at;
-      entries[level] = entry;
-      if (!large && level < 3) {
+      if ((entry & P) === 0) return this.pageFault(low, high, code);
+      const { entryHigh } = this, marked = level < 3 && (entry & PS) !== 0;
+      if (
+        (entryHigh & reservedHigh) !== 0 ||
+        (marked &&
+          (level < this.largestLevel || (entry & (level === 1 ? 0x3fffe000 : 0x1fe000)) !== 0))
+      ) return this.pageFault(low, high, code | PF_PRESENT | PF_RSVD);
+      highs |= entryHigh;
+      if (level < 3 && !marked) {
+        rights &= entry;
+        places[level] = at;
+        entries[level] = entry;
         table = LongMmu.table(entry, entryHigh);
         continue;
       }
-      if (!this.allowed(rights, noExecute, access, user)) {
-        return this.pageFault(linear, code | PF_PRESENT);
+      const accessed = (rights & A) !== 0;
+      rights &= entry;
+      if (!this.allowed(rights, highs < 0, access, user)) {
+        return this.pageFault(low, high, code | PF_PRESENT);
       }
-      for (let i = 0; i < level; i++) this.markEntry(places[i], entries[i], A);
+      if (!accessed) { for (let i = 0; i < level; i++) this.markEntry(places[i], entries[i], A); }
       this.markEntry(at, entry, access === WRITE ? A | D : A);
       this.rights = rights;
-      this.noExecute = noExecute;
+      this.noExecute = highs < 0;
       this.global = (entry & G) !== 0 && (R[S.CR4] & S.CR4_PGE) !== 0;
       this.dirty = access === WRITE || (entry & D) !== 0;
-      const size = large ? (level === 1 ? 0x40000000 : 0x200000) : 0x1000;
-      if (large) (level === 1 ? this.huge : this.large).add(Math.floor(linear / size));
+      const size = level === 3 ? 0x1000 : level === 2 ? 0x200000 : 0x40000000;
       this.size = size;
-      const base = LongMmu.table(entry, entryHigh);
-      return base - base % size + ((low >>> 0) & (size - 1));
+      if (level < 3) {
+        const number = Math.floor((high * 0x100000000 + (low >>> 0)) / size);
+        (level === 1 ? this.huge : this.large).add(number);
+      }
+      return LongMmu.table(entry & -size, entryHigh) + (low & (size - 1));
     }
-    throw new Error("unreachable: the fourth level ends the walk");
   }
 
   private allowed(rights: number, noExecute: boolean, access: Access, user: boolean): boolean {
@@ -260,36 +278,40 @@ export class LongMmu {
     return access !== WRITE || (rights & RW) !== 0 || (R[S.CR0] & S.CR0_WP) === 0;
   }
 
-  private fill(linear: number, physical: number): void {
+  private fill(low: number, high: number, physical: number): void {
     if (this.alignmentChecks) return;
-    if (this.slowPages.size !== 0 && this.slowPages.has(Math.floor(linear / 4096))) return;
-    const page = Math.floor(physical / 4096), { memory, tlb } = this;
+    if (this.slowPages.size !== 0) {
+      if (this.slowPages.has(Math.floor((high * 0x100000000 + (low >>> 0)) / 4096))) return;
+    }
+    const { memory, tlb, R } = this;
+    const page = physical < 0x100000000 ? physical >>> 12 : Math.floor(physical / 4096);
     const read = memory.readEntry(page);
-    let write = memory.writeEntry(page);
+    let write = this.dirty ? memory.writeEntry(page) : SLOW;
     if (write !== INDIRECT && memory.codePages[write >>> 12] !== 0) write = SLOW;
-    if (!this.dirty) write = SLOW;
     if (read === SLOW && write === SLOW) return;
     if (write !== SLOW) this.host.touched[write >>> 12] = 1;
-    const low = linear & ~0xfff, high = Math.floor(linear / 0x100000000) | 0, entry = slotOf(low);
+    const entry = slotOf(low);
+    low &= ~0xfff;
     if (this.count >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
     if (this.global) this.filledGlobal[this.globalCount++] = entry;
     else this.filled[this.count++] = entry;
-    const { R } = this, userPage = (this.rights & US) !== 0, writable = (this.rights & RW) !== 0;
+    const userPage = (this.rights & US) !== 0, writable = (this.rights & RW) !== 0;
     const closed = userPage && this.cpu.preventsSupervisor(false),
       smep = userPage && (R[S.CR4] & S.CR4_SMEP) !== 0;
     if (userPage && !closed && (R[S.CR4] & S.CR4_SMAP) !== 0) this.opened.push(entry);
-    const set = (table: number, allowed: boolean, host: number) => {
-      const at = table + entry;
-      tlb[at] = allowed && host !== SLOW ? low : EMPTY;
+    for (let at = entry; at < TABLES << 16; at += 1 << 16) {
       tlb[at + 1] = high;
-      tlb[at + 2] = host;
-    };
-    set(LONG_READ, !closed, read);
-    set(LONG_WRITE, !closed && (writable || (R[S.CR0] & S.CR0_WP) === 0), write);
-    set(LONG_FETCH, !smep && !this.noExecute, read);
-    set(LONG_USER + LONG_READ, userPage, read);
-    set(LONG_USER + LONG_WRITE, userPage && writable, write);
-    set(LONG_USER + LONG_FETCH, userPage && !this.noExecute, read);
+      tlb[at + 2] = read;
+    }
+    tlb[LONG_WRITE + entry + 2] = tlb[LONG_USER + LONG_WRITE + entry + 2] = write;
+    const readable = read !== SLOW, user = userPage && readable;
+    const overrides = writable || (R[S.CR0] & S.CR0_WP) === 0;
+    tlb[LONG_READ + entry] = !closed && readable ? low : EMPTY;
+    tlb[LONG_WRITE + entry] = !closed && overrides && write !== SLOW ? low : EMPTY;
+    tlb[LONG_FETCH + entry] = !smep && !this.noExecute && readable ? low : EMPTY;
+    tlb[LONG_USER + LONG_READ + entry] = user ? low : EMPTY;
+    tlb[LONG_USER + LONG_WRITE + entry] = userPage && writable && write !== SLOW ? low : EMPTY;
+    tlb[LONG_USER + LONG_FETCH + entry] = user && !this.noExecute ? low : EMPTY;
   }
 
   /** Translates for compatibility mode, whose TLB is that of legacy modes; undefined with the #PF noted. */
@@ -305,7 +327,7 @@ export class LongMmu {
     global: boolean;
     noExecute: boolean;
   } | undefined {
-    const physical = this.walk(linear, fetch ? FETCH : write ? WRITE : READ, user);
+    const physical = this.walk(linear | 0, 0, fetch ? FETCH : write ? WRITE : READ, user);
     if (physical < 0) return undefined;
     return {
       physical,
@@ -334,29 +356,31 @@ export class LongMmu {
 
   private translate(linear: number, access: Access, user: boolean): number {
     if (linear >= 0x800000000000 || linear < -0x800000000000) this.cpu.raise(S.GP, 0);
-    const physical = this.walk(linear, access, user);
+    const low = linear | 0, high = Math.floor(linear / 0x100000000) | 0;
+    const physical = this.walk(low, high, access, user);
     if (physical < 0) this.cpu.raise(S.PAGE_FAULT, this.cpu.faultError);
-    this.fill(linear, physical);
+    this.fill(low, high, physical);
     return physical;
   }
 
-  /**
-   * Makes the TLB serve an access, as `Mmu.resolve` does. The address is
-   * given as two halves.
-   */
+  /** Whether the TLB serves an access to a page. */
+  private serves(low: number, high: number, write: boolean, user: boolean): boolean {
+    const at = (write ? LONG_WRITE : LONG_READ) + (user ? LONG_USER : 0) + slotOf(low);
+    return this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high;
+  }
+
+  /** Makes the TLB serve an access, as `Mmu.resolve` does, at an address given by its halves. */
   resolve(low: number, high: number, write: boolean, user: boolean): Resolution {
     if (this.alignmentChecks || this.slowPages.size !== 0 || this.memory.isWatched) {
       return UNRESOLVED;
     }
-    if (high < -0x8000 || high > 0x7fff) return UNRESOLVED;
-    const linear = high * 0x100000000 + (low >>> 0);
-    if (this.direct(linear, 1, write, user) >= 0) return UNRESOLVED;
+    if (high < -0x8000 || high > 0x7fff || this.serves(low, high, write, user)) return UNRESOLVED;
     this.directOnly = true;
-    const physical = this.walk(linear, write ? WRITE : READ, user), { untold } = this;
+    const physical = this.walk(low, high, write ? WRITE : READ, user), { untold } = this;
     this.directOnly = this.untold = false;
     if (physical < 0) return untold ? UNRESOLVED : FAULTS;
-    this.fill(linear, physical);
-    return this.direct(linear, 1, write, user) >= 0 ? RESOLVED : UNRESOLVED;
+    this.fill(low, high, physical);
+    return this.serves(low, high, write, user) ? RESOLVED : UNRESOLVED;
   }
 
   /** Reads memory as far as RAM or ROM answers; undefined where it is not mapped. No faults, no side effects. */
@@ -377,7 +401,7 @@ export class LongMmu {
     const at = LONG_FETCH + (user ? LONG_USER : 0) + slotOf(low);
     if (this.tlb[at] === (low & ~0xfff) && this.tlb[at + 1] === high) return this.tlb[at + 2] >>> 0;
     const physical = this.translate(linear, FETCH, user);
-    return this.memory.hostOffset(physical - physical % 4096);
+    return this.memory.hostOffset(physical - (physical & 0xfff));
   }
 
   /** Physical address without faults and side effects; undefined where nothing is mapped. */

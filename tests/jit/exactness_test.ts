@@ -191,6 +191,68 @@ for (const eager of [true, false]) {
     assertEquals(new Set(hits).size, 2);
   });
 
+  Deno.test(`Pages come and go under code translated ${how}, its own too`, async () => {
+    const directory = 0x70000, table = 0x71000, pages = 0x100000, entries = table + pages / 1024;
+    const code = assemble(START, [
+      ...[0x0f, 0x01, 0x15, abs16("gdtr"), word(0)], // lgdt [gdtr]
+      ...[0x0f, 0x01, 0x1d, abs16("idtr"), word(0)], // lidt [idtr]
+      ...[0xb9, dword(0x1ff)], // mov ecx, 1FFh
+      label("fill"),
+      ...[0x89, 0xc8, 0xc1, 0xe0, 12, 0x83, 0xc8, 3], // mov eax, ecx; shl eax, 12; or eax, 3
+      ...[0x89, 0x04, 0x8d, dword(table)], // mov [table + ecx * 4], eax
+      ...[0x49, 0x79, rel8("fill")], // dec ecx; jns
+      ...[0xc7, 0x05, dword(directory), dword(table | 3)], // mov dword [directory], table | 3
+      ...[0xb8, dword(directory), 0x0f, 0x22, 0xd8], // mov eax, directory; mov cr3, eax
+      ...[0x0f, 0x20, 0xc0, 0x0d, dword(0x80010000)], // mov eax, cr0; or eax, PG | WP
+      ...[0x0f, 0x22, 0xc0, 0xeb, 0], // mov cr0, eax; jmp to what follows
+      // The next page becomes a copy of this one, in which the loop adds 3 instead of 1.
+      ...[0xbe, dword(START), 0xbf, dword(START + 0x1000)], // mov esi, START; mov edi, START + 1000h
+      ...[0xb9, dword(0x400), 0xf3, 0xa5], // mov ecx, 400h; rep movsd
+      ...[0xbf, abs16("patch"), word(0)], // mov edi, patch
+      ...[0xc6, 0x87, dword(0x1000), 3, 0x31, 0xc0], // mov byte [edi + 1000h], 3; xor eax, eax
+      label("loop"),
+      ...[0x40, 0x01, 0xc3, 0x89, 0xc1], // inc eax; add ebx, eax; mov ecx, eax
+      ...[0x83, 0xe1, 0x3f, 0xc1, 0xe1, 12], // and ecx, 3Fh; shl ecx, 12
+      ...[0x89, 0x99, dword(pages)], // mov [pages + ecx], ebx
+      ...[0x03, 0x91, dword(pages + 4)], // add edx, [pages + ecx + 4]
+      ...[0x83, 0xc6, label("patch"), 1], // add esi, 1
+      ...[0xa8, 3, 0x75, rel8("keep")], // test al, 3; jnz
+      ...[0xc1, 0xe9, 10], // shr ecx, 10
+      ...[0x83, 0xa1, dword(entries), 0xfe], // and dword [entries + ecx], ~1
+      ...[0x03, 0xb1, dword(entries)], // add esi, [entries + ecx]
+      ...[0xc1, 0xe1, 10], // shl ecx, 10
+      ...[0x0f, 0x01, 0xb9, dword(pages)], // invlpg [pages + ecx]
+      label("keep"),
+      ...[0xa8, 0x3f, 0x75, rel8("loop")], // test al, 3Fh; jnz
+      ...[0x81, 0x35, dword(table + START / 1024), dword(0x1000)], // xor dword [entry of START], 1000h
+      ...[0x0f, 0x01, 0x3d, dword(START)], // invlpg [START]
+      ...[0x0f, 0x20, 0xd5, 0x01, 0xef], // mov ebp, cr2; add edi, ebp
+      ...[0xeb, rel8("loop")], // jmp
+      label("handler"),
+      ...[0x50, 0x0f, 0x20, 0xd0, 0xc1, 0xe8, 12], // push eax; mov eax, cr2; shr eax, 12
+      ...[0x83, 0x0c, 0x85, dword(table), 1], // or dword [table + eax * 4], 1
+      ...[0xff, 0x05, dword(COUNTER)], // inc dword [COUNTER]
+      ...[0x58, 0x83, 0xc4, 4, 0xcf], // pop eax; add esp, 4; iret
+      label("gdtr"),
+      ...[word(4 * 8 - 1), abs16("segments"), word(0)],
+      label("segments"),
+      ...[Array(16).fill(0), word(0xffff), word(0), word(0x9b00), word(0xcf)],
+      ...[word(0xffff), word(0), word(0x9300), word(0xcf)],
+      label("idtr"),
+      ...[word(15 * 8 - 1), abs16("table"), word(0)],
+      label("table"),
+      Array(15).fill([abs16("handler"), word(CODE_SEGMENT), word(0x8e00), word(0)]),
+    ]);
+    const { peek } = await compare(code, {
+      eager,
+      // Two pages of code share the heat.
+      from: 3 * warm,
+      to: 3 * warm + 60_000,
+      step: eager ? 1_931 : 4_999,
+    });
+    assert(peek(COUNTER) > 100, `${peek(COUNTER)} faults`);
+  });
+
   Deno.test(`A device writes into code translated ${how}`, async () => {
     // The configuration device's DMA (QEMU, docs/specs/fw_cfg): the four bytes of item 0, "QEMU", are
     // push ecx; inc ebp; dec ebp; push ebp.

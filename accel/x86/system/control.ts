@@ -116,6 +116,11 @@ export function flushPage(cpu: X86, linear: number): void {
   if (linear >= 0 && linear < 0x100000000) cpu.mmu.flushPage(linear | 0);
 }
 
+/** INVLPG of an address given by its halves, of which compatibility mode and legacy modes have the low one. */
+export function invalidate(cpu: X86, low: number, high: number): void {
+  if (high >= -0x8000 && high <= 0x7fff) flushPage(cpu, high * 0x100000000 + (low >>> 0));
+}
+
 /** What turning paging on or off means for long mode, before anything changes (SDM vol. 3, 9.8.5). */
 function checkLongSwitch(cpu: X86, paging: boolean): void {
   const R = cpu.R;

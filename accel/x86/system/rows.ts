@@ -3,7 +3,7 @@ import type { X86 } from "../cpu.ts";
 import { type Guard, type Helper, type Row, row } from "../rows.ts";
 import * as S from "../state.ts";
 import {
-  flushPage,
+  invalidate,
   invalidatePcid,
   loadMachineStatus,
   readControl,
@@ -112,12 +112,12 @@ function loadFar(segment: number): Helper {
 /** INVLPG of an offset in `R[INSN_SEG]`; a non-canonical address has no translation to drop. */
 function invalidatePage(cpu: X86, offset: number): void {
   const R = cpu.R, segment = R[S.INSN_SEG];
-  if (R[S.LONG] === 0) flushPage(cpu, (R[S.SEG_BASE + segment] + offset) >>> 0);
+  if (R[S.LONG] === 0) invalidate(cpu, R[S.SEG_BASE + segment] + offset, 0);
   else {
     const based = segment === S.FS || segment === S.GS;
     const linear = R[S.ARG_HI] * 0x100000000 + (offset >>> 0) +
       (based ? segmentBase(cpu, segment) : 0);
-    if (linear >= -0x800000000000 && linear < 0x800000000000) flushPage(cpu, linear);
+    invalidate(cpu, linear, Math.floor(linear / 0x100000000));
   }
 }
 
