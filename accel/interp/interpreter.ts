@@ -8,9 +8,7 @@ import type {
 } from "../../core/machine/cpu.ts";
 import { type CpuBus, FAULT, X86 } from "../x86/cpu.ts";
 import { Decoder, MAX_LENGTH } from "../x86/decoder.ts";
-import * as LongTables from "../x86/long_mmu.ts";
 import { slotOf } from "../x86/long_mmu.ts";
-import * as Tables from "../x86/mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
 import * as Words from "../x86/state.ts";
 import { afterInstruction, checkInstructionBreakpoint, hasDebugWork } from "../x86/system/debug.ts";
@@ -18,14 +16,14 @@ import { deliverExternal, deliverFault, deliverNmi } from "../x86/system/interru
 import { initState, resetState, resumeState, startState } from "../x86/system/reset.ts";
 import { ROWS } from "../x86/table.ts";
 import type { AddressForm, InterpVariant } from "./binder.ts";
-import * as Modes from "./code_cache.ts";
 import { CodeCache } from "./code_cache.ts";
-import { type CodeContext, contextMark, recentInstructions } from "./history.ts";
+import { recentInstructions } from "./history.ts";
 import { HOT_FORMS } from "./hot_forms.ts";
 import { loopSource } from "./loop.ts";
 import { Operations } from "./operations.ts";
 import * as Records from "./record.ts";
 import { warmUp } from "./warm_up.ts";
+import { type Whereabouts, whereabouts } from "./whereabouts.ts";
 
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
@@ -34,26 +32,16 @@ const {
   CURRENT,
   FIRST_STEP,
   LINK_FROM,
-  LONG_BASE,
   LOOKUP_PLACE,
-  MODE_BASE,
   OP,
   PAGE_IP,
   PAGE_IP_HI,
   PLACE_END,
   RECORD,
-  RING_AT,
   RING_SIZE,
   STEP_WORDS,
   STEPS,
-  TLB_BASE,
 } = Records;
-const { LONG_USER } = LongTables;
-const { TLB_USER } = Tables;
-const { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } = Modes;
-
-/** D/B bit of a segment's access rights. */
-const ATTR_BIG = 0x4000;
 
 /** Instructions run between two returns to the dispatcher, so that V8 enters optimised code at the function's entry. */
 const STRETCH = 100_000;
@@ -76,9 +64,11 @@ export class Interpreter implements Cpu {
   private readonly variants: ReadonlyMap<string, InterpVariant>;
   /** Place of the first of its records for stepping. */
   private readonly firstStep: number;
-  protected readonly branches = new Int32Array(RING_SIZE);
+  protected readonly whereabouts: Whereabouts;
+  protected readonly branches: Int32Array<ArrayBuffer>;
   /** For the history: see {@linkcode recentInstructions}. */
   protected readonly untold = new Int32Array(RING_SIZE);
+  protected readonly goOn: (long: boolean) => boolean;
   private readonly loop: (p: number, pEnd: number) => void;
   private readonly longLoop: (p: number, pEnd: number) => void;
 
@@ -93,15 +83,8 @@ export class Interpreter implements Cpu {
   private nmiPending = false;
   /** Set by an INIT from within an instruction, until that is over. */
   private initPending = false;
-  /** Mode bits that {@linkcode Interpreter.updateMode} found. */
+  /** Mode bits that were found when stock was last taken. */
   protected mode = 0;
-  /** Code size and CS when {@linkcode Interpreter.updateMode} last looked. */
-  private codeBits: 16 | 32 | 64 = 16;
-  private codeSelector = -1;
-  private codeBase = 0;
-  /** For the history: contexts that were left, and how many there have been. */
-  private readonly leftContexts = new Int32Array(5 * RING_SIZE);
-  private contexts = 0;
   /** Number of the record that {@linkcode Interpreter.stepPlace} used last. */
   private step = 0;
   /** Iterations of a repeated string instruction that may pass as one: 1 where each is looked at. */
@@ -116,6 +99,9 @@ export class Interpreter implements Cpu {
     this.R = R;
     const decoder = new Decoder(ROWS, (feature) => this.x86.model.features.has(feature));
     this.code = peer?.code ?? new CodeCache(bus.memory, decoder);
+    this.whereabouts = whereabouts(this.x86, this.code.hostPages);
+    this.branches = this.whereabouts.branches;
+    this.goOn = this.makeGoOn();
     this.firstStep = FIRST_STEP + this.code.join(this.x86) * STEP_WORDS;
     this.operations = new Operations(this.x86, this.code, peer?.code.operations);
     if (peer === undefined) this.code.operations = this.operations;
@@ -293,34 +279,44 @@ export class Interpreter implements Cpu {
    * and tells whether the loop may go on. It may not where {@linkcode Interpreter.run} has something to do.
    */
   // hot: bench/microbench, int80 and fastsys.
-  private goOn(long: boolean): boolean {
-    const { R, x86 } = this;
-    if (x86.attention || x86.repeating || x86.iterations > 1 || this.initPending) return false;
-    if ((R[S.ACTIVITY] | R[S.SHADOW]) !== 0 || (R[S.LONG] !== 0) !== long) return false;
-    if (this.nmiPending || (this.intr && (R[S.EFLAGS] & S.IF) !== 0)) return false;
-    if (hasDebugWork(x86)) return false;
-    R[S.EFLAGS] &= ~S.RF;
-    x86.iterations = 0;
-    this.updateMode();
-    R[LINK_FROM] = 0;
-    return true;
+  private makeGoOn(): (long: boolean) => boolean {
+    // As variables, for V8: see `whereabouts.ts`.
+    const { R, x86, whereabouts: { updateMode } } = this;
+    return (long) => {
+      if (x86.attention || x86.repeating || x86.iterations > 1 || this.initPending) return false;
+      if ((R[S.ACTIVITY] | R[S.SHADOW]) !== 0 || (R[S.LONG] !== 0) !== long) return false;
+      if (this.nmiPending || (this.intr && (R[S.EFLAGS] & S.IF) !== 0)) return false;
+      if (hasDebugWork(x86)) return false;
+      R[S.EFLAGS] &= ~S.RF;
+      x86.iterations = 0;
+      this.mode = updateMode();
+      R[LINK_FROM] = 0;
+      return true;
+    };
   }
 
   /**
-   * Executes the control instruction at `p` as the loop would, with `n` instructions left, the run that begins
+   * A function that executes the control instruction at `p` as the loop would, with `n` instructions left, the run that begins
    * there being noted. Gives what is left if the next one may be looked up at once, or else -1, with all prepared
    * for leaving the loop at `LOOKUP_PLACE`. May raise.
    */
   // hot: bench/microbench, int80 and fastsys.
-  protected control(p: number, n: number, long: boolean): number {
-    const { R } = this;
-    R[CURRENT] = p;
-    R[PLACE_END] = p + n * RECORD;
-    this.operations.handlers[this.code.records[p + OP]](p);
-    n = ((R[PLACE_END] - p) >> 3) - 1;
-    this.note(p);
-    R[CURRENT] = LOOKUP_PLACE;
-    return this.leftWith(n, long);
+  protected makeControl(): (p: number, n: number, long: boolean) => number {
+    // As variables, for V8: see `whereabouts.ts`.
+    const { R, goOn, whereabouts: { note }, operations: { handlers }, code: { records } } = this;
+    return (p, n, long) => {
+      R[CURRENT] = p;
+      R[PLACE_END] = p + n * RECORD;
+      handlers[records[p + OP]](p);
+      n = ((R[PLACE_END] - p) >> 3) - 1;
+      note(p);
+      R[CURRENT] = LOOKUP_PLACE;
+      R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
+      if (n > 0 && goOn(long)) return n;
+      this.left += n;
+      R[PLACE_END] = LOOKUP_PLACE;
+      return -1;
+    };
   }
 
   /**
@@ -344,7 +340,7 @@ export class Interpreter implements Cpu {
     return this.leftWith(n, long);
   }
 
-  /** With `n` instructions left, and the next one to be looked up: what {@linkcode Interpreter.control} gives. */
+  /** With `n` instructions left, and the next one to be looked up: what `control` gives. */
   private leftWith(n: number, long: boolean): number {
     const { R } = this;
     R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
@@ -410,7 +406,7 @@ export class Interpreter implements Cpu {
    */
   private execute(count: number, alone = count === 1): boolean {
     const { R, x86 } = this;
-    this.updateMode();
+    this.mode = this.whereabouts.updateMode();
     R[LINK_FROM] = 0;
     x86.attention = false;
     x86.repeating = false;
@@ -462,8 +458,7 @@ export class Interpreter implements Cpu {
 
   /** Enters a place into the branch ring, as the loop does. */
   protected note(place: number): void {
-    this.R[RING_AT]++;
-    this.branches[this.R[RING_AT] & (RING_SIZE - 1)] = place;
+    this.whereabouts.note(place);
   }
 
   /** Takes stock when the loop was left; `last` is the record executed last. */
@@ -481,55 +476,6 @@ export class Interpreter implements Cpu {
   private highOf(ip: number): number {
     const { R } = this;
     return R[PAGE_IP_HI] + ((ip >>> 0) < (R[PAGE_IP] >>> 0) ? 1 : 0);
-  }
-
-  /** What code means now: sizes, flatness, privilege. */
-  private updateMode(): void {
-    const { R } = this;
-    if (R[S.LONG] !== 0) {
-      this.mode = MODE_LONG;
-      R[MODE_BASE] = this.code.modeBase(MODE_LONG);
-      R[LONG_BASE] = R[S.CPL] === 3 ? LONG_USER : 0;
-      R[CS_CHECK] = 0;
-      this.enterContext(64);
-      return;
-    }
-    const flatCode = R[S.SEG_FLAT + S.CS] === 1;
-    const flat = flatCode && R[S.SEG_FLAT + S.DS] === 1 && R[S.SEG_FLAT + S.ES] === 1 &&
-      R[S.SEG_FLAT + S.SS] === 1 && (R[S.SEG_ATTR + S.SS] & ATTR_BIG) !== 0;
-    this.mode = ((R[S.SEG_ATTR + S.CS] & ATTR_BIG) !== 0 ? MODE_BIG : 0) | (flat ? MODE_FLAT : 0) |
-      ((R[S.CR0] & S.CR0_PE) !== 0 && (R[S.EFLAGS] & S.VM) === 0 ? MODE_PROTECTED : 0);
-    R[MODE_BASE] = this.code.modeBase(this.mode);
-    R[TLB_BASE] = R[S.CPL] === 3 ? TLB_USER : 0;
-    R[CS_CHECK] = flatCode ? 0 : 1;
-    this.enterContext((this.mode & MODE_BIG) !== 0 ? 32 : 16);
-  }
-
-  /** Takes stock of the code segment. */
-  private enterContext(bits: 16 | 32 | 64): void {
-    const { R } = this, cs = R[S.SEG_SEL + S.CS], base = R[S.SEG_BASE + S.CS];
-    if (cs === this.codeSelector && base === this.codeBase && bits === this.codeBits) return;
-    if (this.codeSelector >= 0) {
-      // hot: each system call comes here twice.
-      const left = this.leftContexts, at = 5 * (this.contexts % RING_SIZE);
-      left[at] = this.codeSelector;
-      left[at + 1] = this.codeBase;
-      left[at + 2] = this.codeBits;
-      left[at + 3] = R[PAGE_IP];
-      left[at + 4] = R[PAGE_IP_HI];
-      this.note(contextMark(this.contexts++));
-    }
-    // A page's start as an offset in CS means nothing in another CS.
-    if (base !== this.codeBase) R[PAGE_IP] = -1;
-    this.codeSelector = cs;
-    this.codeBase = base;
-    this.codeBits = bits;
-  }
-
-  /** What the instructions executed last belong to. */
-  private context(): CodeContext {
-    const { R, codeSelector: cs, codeBase: base, codeBits: bits } = this;
-    return { cs, base, bits, page: R[PAGE_IP], pageHigh: R[PAGE_IP_HI] };
   }
 
   /** The slow lookup of RIP: a place, or 0 when the instruction must be stepped. May raise. */
@@ -574,10 +520,7 @@ export class Interpreter implements Cpu {
 
   /** Notes the page that code runs in from here on, by its start's offset in CS. */
   protected enterPage(low: number, high: number): void {
-    const { R } = this;
-    if (R[PAGE_IP] !== (low | 0)) this.note(-1 - (R[PAGE_IP] >>> 12));
-    R[PAGE_IP] = low;
-    R[PAGE_IP_HI] = high;
+    this.whereabouts.enterPage(low, high);
   }
 
   /** Host offset of the page of code at an offset in CS, or negative. Raises #PF. */
@@ -739,11 +682,8 @@ export class Interpreter implements Cpu {
   recent(count: number): ExecutedInstruction[] {
     const { R } = this;
     const executed = recentInstructions(R, this.code.records, this.branches, count, {
-      context: this.context(),
-      left: Array.from({ length: Math.min(this.contexts, RING_SIZE) }, (_, n) => {
-        const [cs, base, bits, page, pageHigh] = this.leftContexts.subarray(5 * n);
-        return { cs, base, bits: bits as CodeContext["bits"], page, pageHigh };
-      }),
+      context: this.whereabouts.context(),
+      left: this.whereabouts.left(),
       inLoop: this.inLoop,
       untold: this.untold,
     });

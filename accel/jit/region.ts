@@ -166,9 +166,10 @@ class Writer {
     const used = [...e.used].sort((a, b) => a - b), written = used.filter((n) => e.written.has(n));
     const highs = (f: (n: number) => string, list: number[]) => e.long ? list.map(f) : [];
     const offset = e.indirect ? `EX[z]===-1?x:EX[z]` : "EX[z]";
-    const high = `(piph+Math.floor(s/4294967296))|0`;
+    // The carry in int32 operations: comparing unsigned takes doubles, and a division is slow.
+    const high = `(piph+(s>>31)+(((pip+s)^-2147483648)<(s^-2147483648)?1:0))|0`;
     const rip = e.long
-      ? `const s=(pip>>>0)+(${offset});R[${S.RIP}]=s|0;R[${S.RIP + 1}]=${
+      ? `const s=${offset};R[${S.RIP}]=(pip+s)|0;R[${S.RIP + 1}]=${
         e.indirect ? `y!==0?xh:${high}` : high
       };`
       : `R[${S.RIP}]=(pip+(${offset}))|0;`;

@@ -137,6 +137,8 @@ export class Translator extends Interpreter {
   /** Why a region was left, by which way out, and the address of an access that made it, in two halves. */
   private readonly why = new Int32Array(4);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
+  private readonly placeOf: (ip: number, high: number) => number;
+  private readonly runRegion: (p: number) => number;
   private entered = 0;
   /** Guest instructions that regions executed. */
   private executed = 0;
@@ -189,6 +191,8 @@ export class Translator extends Interpreter {
       wideResult,
       WHY: this.why,
     };
+    this.placeOf = this.makePlaceOf();
+    this.runRegion = this.makeRunRegion();
     this.longScope = { ...this.scope, HELPERS: { ...HELPERS, ...LONG_HELPERS } };
   }
 
@@ -216,15 +220,30 @@ export class Translator extends Interpreter {
   // Execution.
 
   protected override enterRegion(p: number): number {
-    const { R, exits, why, functions, waysOut, operations: { after } } = this,
-      C = this.code.records;
-    const { entryOf, shadows, work, uses, misses, entered: lastEntered } = this.store,
-      long = R[S.LONG] !== 0;
-    let n = (R[PLACE_END] - p) >> 3;
-    for (;;) {
+    const { R, runRegion } = this, C = this.code.records;
+    do p = runRegion(p); while (C[p + OP] === OP_REGION && p !== R[PLACE_END]);
+    return p;
+  }
+
+  /**
+   * A function that executes the region whose record is at `p`, and what comes between it and the next; it gives
+   * the place to go on at, for which it sets `R[PLACE_END]`.
+   *
+   * Without a loop, since V8 knows nothing as constant in code that it enters within a loop.
+   */
+  // hot: bench/microbench, int80 and fastsys.
+  private makeRunRegion(): (p: number) => number {
+    // As variables, for V8: see `whereabouts.ts`.
+    const { R, x86, store, exits, why, functions, waysOut, untold, branches } = this;
+    const { operations: { after }, whereabouts: { note, enterPage } } = this, C = this.code.records;
+    const { entryOf, shadows, work, uses, misses, entered: lastEntered } = store;
+    const control = this.makeControl(), placeOf = this.placeOf;
+    return (p) => {
+      const long = R[S.LONG] !== 0;
+      let n = (R[PLACE_END] - p) >> 3;
       const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
       this.entered++;
-      this.note(p + BY_TRANSLATION);
+      note(p + BY_TRANSLATION);
       this.enteredAt = p;
       this.given = n;
       // The region may be given up before its way out is asked for: a port that it writes may start a transfer into it.
@@ -235,38 +254,33 @@ export class Translator extends Interpreter {
       // What the instruction executed last cut off from the slice is not done.
       if (why[0] === LEFT_ATTENTION) {
         n -= total - (this.target - this.left);
-        this.x86.attention = false;
+        x86.attention = false;
       }
       exits[why[0]]++;
       const id = (entry >> 6) & (COUNTED - 1);
-      lastEntered[id] = this.store.compiled;
+      lastEntered[id] = store.compiled;
       work[id] += n - left;
       this.executed += n - left;
       if ((++uses[id] & (TRIAL - 1)) === 0 && functions[entry >> 6] !== undefined) {
-        if (misses[id] > TRIAL >> 3 && !this.store.isCareful(this.store.at(entry >> 6).page)) {
-          this.store.beCareful(entry >> 6);
+        if (misses[id] > TRIAL >> 3 && !store.isCareful(store.at(entry >> 6).page)) {
+          store.beCareful(entry >> 6);
         } else if (work[id] >= TRIAL * WORTH && work[id] < TRIAL * JOIN_BELOW) {
-          const { page } = this.store.at(entry >> 6);
-          if (this.store.hopped(page, TRIAL, JOIN_AFTER)) this.joining = page;
-        } else if (work[id] < TRIAL * WORTH && !this.eager) this.store.giveUp(entry >> 6, this.hot);
+          const { page } = store.at(entry >> 6);
+          if (store.hopped(page, TRIAL, JOIN_AFTER)) this.joining = page;
+        } else if (work[id] < TRIAL * WORTH && !this.eager) store.giveUp(entry >> 6, this.hot);
         work[id] = misses[id] = 0;
       }
       const last = R[RING_AT] & (RING_SIZE - 1);
-      this.untold[last] = n - left - 1;
+      untold[last] = n - left - 1;
       if (why[0] === LEFT_MEMORY) {
         const q = this.missed(p, left, left === n, id, ways[why[1] + EXIT_ACCESS]);
-        if (q !== 0) {
-          if (C[q + OP] !== OP_REGION) return q;
-          n = (R[PLACE_END] - q) >> 3;
-          p = q;
-          continue;
-        }
+        if (q !== 0) return q;
       }
       if (left === n) {
         // Nothing could be done: the instruction is the interpreter's, or the budget too small.
-        this.branches[last] = p - RECORD;
+        branches[last] = p - RECORD;
         const shadow = shadows[p >> 3];
-        this.note(shadow);
+        note(shadow);
         R[PLACE_END] = shadow + n * RECORD;
         return shadow;
       }
@@ -278,49 +292,43 @@ export class Translator extends Interpreter {
         if (next !== 0) {
           if (jumps) {
             if (C[next + OP] === OP_REGION) {
-              this.note(next);
-              p = next;
-              continue;
+              note(next);
+              R[PLACE_END] = next + n * RECORD;
+              return next;
             }
           } else if (after[C[next + OP]] === LEAVE) q = next;
         }
       }
       let ip = R[S.RIP];
       if (q === 0) {
-        q = n > 0 ? this.placeOf(ip, R[S.RIP + 1]) : 0;
+        q = n > 0 ? placeOf(ip, R[S.RIP + 1]) : 0;
         if (q === 0) {
           R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
           return LOOKUP_PLACE;
         }
-        this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
+        enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
       }
-      this.note(q);
+      note(q);
       if (after[C[q + OP]] === LEAVE) {
         if (why[0] === LEFT_OTHER && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
           ways[z + EXIT_LINK] = q;
         }
-        n = this.control(q, n, long);
+        n = control(q, n, long);
         if (n < 0) return LOOKUP_PLACE;
         ip = R[S.RIP];
-        q = this.placeOf(ip, R[S.RIP + 1]);
+        q = placeOf(ip, R[S.RIP + 1]);
         if (q === 0) {
           R[PLACE_END] = LOOKUP_PLACE + n * RECORD;
           return LOOKUP_PLACE;
         }
-        this.enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
-        this.note(q);
-        if (C[q + OP] === OP_REGION) {
-          p = q;
-          continue;
-        }
+        enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
+        note(q);
+      } else if (jumps && C[q + OP] === OP_REGION && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
+        ways[z + EXIT_LINK] = q;
       }
-      if (C[q + OP] !== OP_REGION) {
-        R[PLACE_END] = q + n * RECORD;
-        return q;
-      }
-      if (jumps && (ways[z + EXIT_OFFSET] & -0x1000) === 0) ways[z + EXIT_LINK] = q;
-      p = q;
-    }
+      R[PLACE_END] = q + n * RECORD;
+      return q;
+    };
   }
 
   /**
@@ -403,28 +411,24 @@ export class Translator extends Interpreter {
     return super.recent(count);
   }
 
-  /** The record of an offset in CS if it was decoded before, or 0. */
-  private placeOf(ip: number, high: number): number {
-    const { R, code } = this;
-    if (R[S.LONG] !== 0) return this.longPlaceOf(ip, high);
-    if (R[CS_CHECK] !== 0) return 0;
-    const t = this.x86.mmu.tlb[R[TLB_BASE] + (ip >>> 12)];
-    if (t === SLOW) return 0;
-    const g = code.pages[R[MODE_BASE] + (t >>> 12)];
-    if (g === 0) return 0;
-    const q = code.places[(g << 12) | (ip & 0xfff)];
-    return q;
-  }
-
-  /** The same in 64-bit code. */
-  private longPlaceOf(ip: number, high: number): number {
-    const { R, code } = this, { tlb } = this.x86.mmu64;
-    const e = LONG_FETCH + R[LONG_BASE] + ((ip >>> 10) & 0xfffc);
-    if (tlb[e] !== (ip & -4096) || tlb[e + 1] !== high) return 0;
-    const g = code.pages[R[MODE_BASE] + (tlb[e + 2] >>> 12)];
-    if (g === 0) return 0;
-    const q = code.places[(g << 12) | (ip & 0xfff)];
-    return q;
+  /** A function that gives the record of an offset in CS if it was decoded before, or 0. */
+  private makePlaceOf(): (ip: number, high: number) => number {
+    // As variables, for V8: see `whereabouts.ts`.
+    const { R, x86: { mmu: { tlb }, mmu64: { tlb: longTlb } }, code: { pages, places } } = this;
+    return (ip, high) => {
+      let host = 0;
+      if (R[S.LONG] !== 0) {
+        const e = LONG_FETCH + R[LONG_BASE] + ((ip >>> 10) & 0xfffc);
+        if (longTlb[e] !== (ip & -4096) || longTlb[e + 1] !== high) return 0;
+        host = longTlb[e + 2];
+      } else {
+        if (R[CS_CHECK] !== 0) return 0;
+        host = tlb[R[TLB_BASE] + (ip >>> 12)];
+        if (host === SLOW) return 0;
+      }
+      const page = pages[R[MODE_BASE] + (host >>> 12)];
+      return page === 0 ? 0 : places[(page << 12) | (ip & 0xfff)];
+    };
   }
 
   /** Makes this processor's function of a region. */

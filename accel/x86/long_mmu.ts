@@ -139,6 +139,11 @@ export class LongMmu {
     this.flushAll();
   }
 
+  /** Whether what is in the TLB, or is not, depends on EFLAGS.AC. */
+  get relies(): boolean {
+    return this.alignmentChecks || this.opened.length !== 0;
+  }
+
   /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
   closeUserPages(): void {
     const { tlb, opened } = this;

@@ -136,6 +136,11 @@ export class Mmu {
     this.flush();
   }
 
+  /** Whether what is in the TLB, or is not, depends on EFLAGS.AC. */
+  get relies(): boolean {
+    return this.alignmentChecks || this.opened.length !== 0;
+  }
+
   /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */
   closeUserPages(): void {
     const { tlb, opened } = this;

@@ -40,6 +40,11 @@ export function cr4Bits(cpu: X86): number {
 
 /** Tells the MMUs whether user accesses must be aligned, and whether SMAP lets supervisor accesses through. To be called when CPL, EFLAGS.AC or CR0.AM changed. */
 export function updateAlignment(cpu: X86): void {
+  // Usually AC is clear, and nothing depends on it.
+  if ((cpu.R[S.EFLAGS] & S.AC) !== 0 || cpu.mmu.relies || cpu.mmu64.relies) followAlignment(cpu);
+}
+
+function followAlignment(cpu: X86): void {
   const checked = alignmentChecked(cpu);
   cpu.mmu.setAlignmentChecks(checked);
   cpu.mmu64.setAlignmentChecks(checked);
