@@ -75,9 +75,12 @@ export class X86 {
 
   /** What the processor is, on this board. */
   readonly model: CpuModel;
+  /** Whether it is signed as one of Intel's, whose system calls differ from AMD's. */
+  readonly isIntel: boolean;
 
   constructor(readonly bus: CpuBus, model: CpuModel) {
     this.model = onBoard(model, bus.apic !== undefined);
+    this.isIntel = model.vendor === "GenuineIntel";
     this.R = new Int32Array(S.STATE_WORDS);
     this.U8 = new Uint8Array(this.R.buffer);
     this.U16 = new Uint16Array(this.R.buffer);

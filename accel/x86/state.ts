@@ -14,7 +14,6 @@ const {
   FR,
   INSN_IP_HI,
   LONG,
-  PARITY,
   PENDING_DEBUG,
   PF,
   RANDOM,
@@ -35,10 +34,15 @@ export function stateBytes(R: Int32Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer);
 }
 
+/** PF for a result whose low byte is that of `b`: bit n of the constant is the parity of n. */
+function parityOf(b: number): number {
+  return ((0x9669 >>> ((b ^ (b >>> 4)) & 15)) & 1) << 2;
+}
+
 /** The six arithmetic flags as EFLAGS bits. */
 export function arithFlags(R: Int32Array): number {
   const fr = R[FR], fc = R[FC];
-  return (fc >>> 31) | PARITY[(fr ^ (fc >>> 8)) & 0xff] | ((fc & 8) << 1) | (fr === 0 ? ZF : 0) |
+  return (fc >>> 31) | parityOf(fr ^ (fc >>> 8)) | ((fc & 8) << 1) | (fr === 0 ? ZF : 0) |
     (((fr >>> 31) ^ (fc & 1)) << 7) | (((fc >>> 31) ^ ((fc >>> 30) & 1)) << 11);
 }
 
@@ -51,7 +55,7 @@ export function readEflags(R: Int32Array): number {
 export function setArithFlags(R: Int32Array, flags: number): void {
   // FR is 0 for ZF, else 1; what SF and PF then lack goes into FC's correction bits.
   const fr = (flags & ZF) !== 0 ? 0 : 1;
-  const parity = (PARITY[fr] ^ flags) & PF;
+  const parity = ((fr === 0 ? PF : 0) ^ flags) & PF;
   const carry = flags & CF, overflow = (flags >>> 11) & 1;
   R[FR] = fr;
   R[FC] = (carry << 31) | ((carry ^ overflow) << 30) | (parity << 6) | ((flags & AF) >>> 1) |

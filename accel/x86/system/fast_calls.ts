@@ -3,11 +3,12 @@ import type { X86 } from "../cpu.ts";
 import * as Words from "../state.ts";
 import { setCpl, updateAlignment } from "./control.ts";
 import { DR6_BS } from "./debug.ts";
-import { CSTAR, FMASK, KERNEL_GS_BASE, LSTAR, STAR } from "./msr.ts";
+import * as Msrs from "./msr.ts";
 import { isCanonical, isNull } from "./segments.ts";
 
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
+const { CSTAR, FMASK, KERNEL_GS_BASE, LSTAR, STAR } = Msrs;
 
 /** Flat segments that these instructions load without a descriptor, DPL 0: code, 64-bit code, data. */
 const FLAT_CODE = 0xc09b, FLAT_LONG_CODE = 0xa09b, FLAT_DATA = 0xc093;
@@ -49,7 +50,7 @@ function setSp(R: Int32Array, low: number, high: number): void {
 
 /** AMD's processors have no SYSENTER and SYSEXIT in long mode. */
 function requireSysenter(cpu: X86): void {
-  if (cpu.longActive && cpu.model.vendor !== "GenuineIntel") cpu.raise(S.UD);
+  if (cpu.longActive && !cpu.isIntel) cpu.raise(S.UD);
 }
 
 /** SYSENTER. */
@@ -79,7 +80,7 @@ export function sysexit(cpu: X86): void {
 function requireSyscall(cpu: X86): void {
   const R = cpu.R;
   if ((R[S.EFER] & S.EFER_SCE) === 0) cpu.raise(S.UD);
-  if (R[S.LONG] === 0 && cpu.model.vendor === "GenuineIntel") cpu.raise(S.UD);
+  if (R[S.LONG] === 0 && cpu.isIntel) cpu.raise(S.UD);
 }
 
 /**
@@ -122,7 +123,7 @@ export function sysret(cpu: X86): void {
   if (!cpu.protectedMode || R[S.CPL] !== 0) cpu.raise(S.GP, 0);
   const wide = cpu.operandSize === 64;
   // AMD's processors find out when they fetch, in ring 3.
-  const intel = cpu.model.vendor === "GenuineIntel";
+  const intel = cpu.isIntel;
   if (wide && intel && !isCanonical(R[S.RCX + 1])) cpu.raise(S.GP, 0);
   if (cpu.longActive) S.writeEflags(R, R[22] & SYSRET_FLAGS);
   else R[S.EFLAGS] |= S.IF;

@@ -23,6 +23,8 @@ export const STAR = 0xc0000081,
   FMASK = 0xc0000084,
   KERNEL_GS_BASE = 0xc0000102,
   TSC_AUX = 0xc0000103;
+/** The registers that instructions use by themselves, STAR to TSC_AUX, are found by their distance from the first, as int32. */
+const FIRST_NEAR = STAR | 0, NEAR = TSC_AUX + 1 - STAR;
 const MTRR_COUNT = 8, MC_BANKS = 5;
 const IA32_TSC_ADJUST = 0x3b, IA32_TSC_DEADLINE = 0x6e0;
 /** MSRs of the local APIC in x2APIC mode. */
@@ -207,7 +209,7 @@ export class MsrFile {
   private readonly known: Definition[];
   /** Position in `known` by address. */
   private readonly slots = new Map<number, number>();
-  /** The same for STAR and the three registers behind it. */
+  /** The same for the registers from {@linkcode FIRST_NEAR} on, -1 for none. */
   private readonly near: Int32Array;
   /** Low and high words of `known`. */
   private readonly words: Int32Array;
@@ -215,7 +217,10 @@ export class MsrFile {
   constructor(private readonly cpu: X86) {
     this.known = definitions(cpu.model);
     this.known.forEach(({ address }, slot) => this.slots.set(address, slot));
-    this.near = Int32Array.from([0, 1, 2, 3], (n) => this.slots.get(STAR + n) ?? -1);
+    this.near = Int32Array.from(
+      { length: NEAR },
+      (_, n) => this.slots.get((FIRST_NEAR >>> 0) + n) ?? -1,
+    );
     this.words = new Int32Array(2 * this.known.length);
     this.reset();
   }
@@ -375,10 +380,10 @@ export class MsrFile {
     return address === FS_BASE ? S.FS : address === GS_BASE ? S.GS : -1;
   }
 
-  // hot: SYSCALL and SYSRET look at STAR and the three registers behind it.
+  // hot: SYSCALL, SYSRET and SWAPGS look at theirs.
   private slotOf(address: number): number {
-    const near = address - STAR;
-    return near >= 0 && near < 4 ? this.near[near] : this.slots.get(address)!;
+    const near = (address | 0) - FIRST_NEAR;
+    return near >= 0 && near < NEAR ? this.near[near] : this.slots.get(address)!;
   }
 
   /** Low half of a register that the model has. */
@@ -393,7 +398,7 @@ export class MsrFile {
 
   /** Sets a register that the model has, unchecked. */
   set(address: number, low: number, high: number): void {
-    const slot = this.slots.get(address)!;
+    const slot = this.slotOf(address);
     this.words[2 * slot] = low;
     this.words[2 * slot + 1] = high;
   }
