@@ -48,6 +48,8 @@ export const MODE_BIG = 1, MODE_FLAT = 2, MODE_PROTECTED = 4, MODE_LONG = 8, MOD
 export const ARENA_WORDS: number = 1 << 23;
 /** Code pages that can be held at once. */
 const PAGES = 4096;
+/** Places that are remembered as looked up lately: a power of two. */
+const RECENT = 4096;
 /** Instructions decoded ahead in one go. */
 const RUN_LENGTH = 48;
 /** After so many writes to a code page that hit no instruction its code is dropped: it has become data. */
@@ -61,6 +63,12 @@ export class CodeCache {
   readonly records: Int32Array<ArrayBuffer> = new Int32Array(ARENA_WORDS);
   /** Place of the record of each instruction start: code page number * 4096 + offset in page; 0 is unknown. */
   readonly places: Int32Array<ArrayBuffer> = new Int32Array(PAGES * 4096);
+  /**
+   * The same for what was looked up lately, in pairs: `places` is spread over so much memory that returns and
+   * indirect jumps mostly find none of it in the host's caches. Keys are code page number * 4096 + offset in page, see
+   * {@linkcode recentAt}.
+   */
+  readonly recent: Int32Array<ArrayBuffer> = new Int32Array(RECENT * 2);
   /** Code page number by record that was decoded there. */
   readonly recordPages: Uint16Array<ArrayBuffer> = new Uint16Array(ARENA_WORDS / RECORD);
   /** Code page number by mode * host pages + host page; 0 is none. */
@@ -109,6 +117,13 @@ export class CodeCache {
     return mode * this.hostPages;
   }
 
+  /** Forgets where an instruction's record was. */
+  private unplace(key: number): void {
+    this.places[key] = 0;
+    const at = recentAt(key);
+    if (this.recent[at] === key) this.recent[at] = 0;
+  }
+
   /** Room for `count` records that no instruction owns; 0 when there is none. */
   allocate(count: number): number {
     if (this.nextPlace + count * RECORD > ARENA_WORDS) return 0;
@@ -123,6 +138,7 @@ export class CodeCache {
     this.memory.codePages.fill(0);
     this.records.fill(0, FIRST_FREE, this.nextPlace);
     this.places.fill(0, 0, this.nextPage * 4096);
+    this.recent.fill(0);
     // Not the whole table: with much memory most of it was never touched.
     for (let page = 1; page < this.nextPage; page++) this.pages[this.owners[page]] = 0;
     this.crossers.clear();
@@ -223,7 +239,7 @@ export class CodeCache {
    */
   // hot: bench/microbench, smc.
   renew(p: number): boolean {
-    const { records: C, places, hostPages } = this, page = this.recordPages[p >> 3];
+    const { records: C, hostPages } = this, page = this.recordPages[p >> 3];
     const owner = this.owners[page], hostPage = (owner % hostPages) * 0x1000;
     const mode = Math.floor(owner / hostPages);
     const offset = C[p + F_PLACE] & 0xffff, length = (C[p + F_PLACE] >>> 16) - offset;
@@ -240,7 +256,7 @@ export class CodeCache {
       return true;
     }
     C[p + OP] = OP_RESYNC;
-    places[(page << 12) | offset] = 0;
+    this.unplace((page << 12) | offset);
     return false;
   }
 
@@ -395,7 +411,7 @@ export class CodeCache {
         }
         if (op === OP_CROSS && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
         C[p + OP] = OP_RESYNC;
-        places[place] = 0;
+        this.unplace(place);
       }
     }
     // The first bytes of a page may end an instruction that starts in another.
@@ -443,7 +459,7 @@ export class CodeCache {
       if (p === 0) continue;
       if (C[p + OP] === OP_CROSS && C[p + F_REG] !== 0) C[C[p + F_REG] + OP] = OP_RESYNC;
       C[p + OP] = OP_RESYNC;
-      places[place] = 0;
+      this.unplace(place);
     }
   }
 
@@ -451,6 +467,16 @@ export class CodeCache {
   private alert(): void {
     for (const cpu of this.cpus) cpu.attention = true;
   }
+}
+
+/** Where {@linkcode CodeCache.recent} may have a key. */
+export function recentAt(key: number): number {
+  return ((key ^ (key >>> 7)) & (RECENT - 1)) << 1;
+}
+
+/** The same as text, of a name. */
+export function recentText(key: string): string {
+  return `((${key}^(${key}>>>7))&${RECENT - 1})<<1`;
 }
 
 /** Number of the host page of an offset, which may be beyond 32 bits. */

@@ -171,6 +171,7 @@ export class Interpreter implements Cpu {
       H: this.operations.handlers,
       AFTER: this.operations.after,
       M: this.code.places,
+      Q: this.code.recent,
       PG: this.code.pages,
       B: this.branches,
       lookup: () => long ? this.lookup64() : this.lookup(),

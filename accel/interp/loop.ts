@@ -25,6 +25,7 @@ import {
   RING_SIZE,
   TLB_BASE,
 } from "./record.ts";
+import { recentText } from "./code_cache.ts";
 import { LOOK_UP } from "./operations.ts";
 
 const MASK = RING_SIZE - 1;
@@ -34,7 +35,7 @@ const MASK = RING_SIZE - 1;
  * to leave. It leaves `R[CURRENT]` and `R[PLACE_END]` such that their distance is the rest of the budget,
  * and RIP current.
  *
- * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `PG` (pages), `B`
+ * Besides the scope of the operations it uses `H` (handlers), `AFTER`, `M` (places), `Q` (recent), `PG` (pages), `B`
  * (branch ring), and calls `lookup()` (slow lookup: a place, or 0 to leave), `cross(p)`, and `renew(p)` (decodes a
  * record again), `region(p)`
  * (executes translated code; gives the place to go on at, for which it sets `R[PLACE_END]`), and `goOn()`
@@ -76,7 +77,8 @@ const ip=R[${S.RIP}];
 if(R[${CS_CHECK}]===0){
 ${find}
 if(t!==0){const g=PG[R[${MODE_BASE}]+(t>>>12)];
-if(g!==0){const q=M[(g<<12)|(ip&4095)];
+if(g!==0){const key=(g<<12)|(ip&4095),at=${recentText("key")};let q=0;
+if(Q[at]===key)q=Q[at+1];else{q=M[key];if(q!==0){Q[at]=key;Q[at+1]=q;}}
 if(q!==0){
 const page=ip&-4096,from=R[${LINK_FROM}];
 if(${otherPage}){${notePage}B[(k=k+1|0)&${MASK}]=-1-(R[${PAGE_IP}]>>>12);R[${PAGE_IP}]=page;}

@@ -23,7 +23,7 @@ import * as Tlb from "../x86/tlb.ts";
 import { invalidate } from "../x86/system/control.ts";
 import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
-import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } from "../interp/code_cache.ts";
+import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED, recentAt } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
 import * as After from "../interp/operations.ts";
 import { emitMeaning } from "../interp/operations.ts";
@@ -414,7 +414,8 @@ export class Translator extends Interpreter {
   /** A function that gives the record of an offset in CS if it was decoded before, or 0. */
   private makePlaceOf(): (ip: number, high: number) => number {
     // As variables, for V8: see `whereabouts.ts`.
-    const { R, x86: { mmu: { tlb }, mmu64: { tlb: longTlb } }, code: { pages, places } } = this;
+    const { R, x86: { mmu: { tlb }, mmu64: { tlb: longTlb } }, code: { pages, places, recent } } =
+      this;
     return (ip, high) => {
       let host = 0;
       if (R[S.LONG] !== 0) {
@@ -427,7 +428,15 @@ export class Translator extends Interpreter {
         if (host === SLOW) return 0;
       }
       const page = pages[R[MODE_BASE] + (host >>> 12)];
-      return page === 0 ? 0 : places[(page << 12) | (ip & 0xfff)];
+      if (page === 0) return 0;
+      const key = (page << 12) | (ip & 0xfff), at = recentAt(key);
+      if (recent[at] === key) return recent[at + 1];
+      const place = places[key];
+      if (place !== 0) {
+        recent[at] = key;
+        recent[at + 1] = place;
+      }
+      return place;
     };
   }
 
