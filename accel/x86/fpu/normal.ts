@@ -48,6 +48,11 @@ function put(
   return flags;
 }
 
+/** Whether one unsigned word is less than another, as 1 or 0: the carry of a sum that is less than what it was made of. */
+function below(sum: number, term: number): number {
+  return (sum ^ TOP) < (term ^ TOP) ? 1 : 0;
+}
+
 /** Whether a biased exponent and high word are those of a normal number. */
 function isNormal(e: number, hi: number): boolean {
   return hi < 0 && e !== 0 && e !== 0x7fff;
@@ -136,19 +141,30 @@ export function mulNormal(R: Int32Array, d: number, a: number, b: number): numbe
   const ea = as & 0x7fff, eb = bs & 0x7fff, sign = (as ^ bs) & 0x8000;
   if (!isNormal(ea, ah) || !isNormal(eb, bh)) return -1;
   const e = ea + eb - 16383;
-  let w0 = 0, w1 = 0, w2 = 0, w3 = 0;
-  if (al === 0 && bl === 0) {
-    w2 = Math.imul(ah, bh);
-    w3 = mulHigh(ah, bh);
-  } else {
-    // Doubles hold sums of unsigned words exactly.
+  // By pieces of 16 bits, as in `mulHigh`: int32 operations throughout.
+  const a0 = al & 0xffff, a1 = al >>> 16, a2 = ah & 0xffff, a3 = ah >>> 16;
+  const b0 = bl & 0xffff, b1 = bl >>> 16, b2 = bh & 0xffff, b3 = bh >>> 16;
+  let t = (Math.imul(a3, b2) + (Math.imul(a2, b2) >>> 16)) | 0;
+  let u = (Math.imul(a2, b3) + (t & 0xffff)) | 0;
+  let w3 = (Math.imul(a3, b3) + (t >>> 16) + (u >>> 16)) | 0, w2 = Math.imul(ah, bh);
+  let w1 = 0, w0 = 0;
+  if ((al | bl) !== 0) {
+    t = (Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16)) | 0;
+    u = (Math.imul(a0, b1) + (t & 0xffff)) | 0;
+    const ll = (Math.imul(a1, b1) + (t >>> 16) + (u >>> 16)) | 0;
+    t = (Math.imul(a1, b2) + (Math.imul(a0, b2) >>> 16)) | 0;
+    u = (Math.imul(a0, b3) + (t & 0xffff)) | 0;
+    const lh = (Math.imul(a1, b3) + (t >>> 16) + (u >>> 16)) | 0, x = Math.imul(al, bh);
+    t = (Math.imul(a3, b0) + (Math.imul(a2, b0) >>> 16)) | 0;
+    u = (Math.imul(a2, b1) + (t & 0xffff)) | 0;
+    const hl = (Math.imul(a3, b1) + (t >>> 16) + (u >>> 16)) | 0, y = Math.imul(ah, bl);
     w0 = Math.imul(al, bl);
-    const m1 = (mulHigh(al, bl) >>> 0) + (Math.imul(ah, bl) >>> 0) + (Math.imul(al, bh) >>> 0);
-    const m2 = Math.floor(m1 / 0x100000000) + (mulHigh(ah, bl) >>> 0) + (mulHigh(al, bh) >>> 0) +
-      (Math.imul(ah, bh) >>> 0);
-    w1 = m1 | 0;
-    w2 = m2 | 0;
-    w3 = (mulHigh(ah, bh) + Math.floor(m2 / 0x100000000)) | 0;
+    const s = (ll + x) | 0, v = (w2 + lh) | 0, w = (v + hl) | 0;
+    w1 = (s + y) | 0;
+    const carries = below(s, x) + below(w1, y);
+    const sum = (w + carries) | 0;
+    w3 = (w3 + below(v, lh) + below(w, hl) + below(sum, carries)) | 0;
+    w2 = sum;
   }
   const sticky = w0 !== 0 ? 1 : 0;
   if (w3 < 0) return put(R, d, sign, e + 1, w3, w2, w1 | sticky);
