@@ -183,6 +183,8 @@ export class RegionStore {
   add(region: Region, entries: readonly number[]): number {
     if (this.bytes + region.size > this.budget) this.evict();
     const C = this.code.records, id = this.list.push(region) - 1;
+    // V8 gives up code that looks beyond an array's end for the first time.
+    for (const list of this.members) list[id] = undefined;
     this.entered[id & (COUNTED - 1)] = this.compiled;
     entries.forEach((place, entry) => {
       if (C[place + OP] <= OP_REGION) return;

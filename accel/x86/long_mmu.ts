@@ -26,8 +26,10 @@ const TABLES = 6;
 /** No page has this low half. */
 const EMPTY = 1;
 
-/** Beyond this many filled entries everything is dropped. */
-const MAX_FILLED = 1 << 13;
+/** Entries of a table. */
+const ENTRIES = 1 << 14;
+/** Bits of what says which list an entry is in. */
+const LISTED = 1, LISTED_GLOBAL = 2;
 
 const PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16;
 const P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100;
@@ -47,8 +49,11 @@ export class LongMmu {
   private readonly memory: MemoryMap;
   private readonly R: Int32Array;
   private readonly host: HostMemory;
-  private readonly filled = new Int32Array(MAX_FILLED);
-  private readonly filledGlobal = new Int32Array(MAX_FILLED);
+  /** Places of entries that were filled: those of global pages apart, since a CR3 load spares them. */
+  private readonly filled = new Int32Array(ENTRIES);
+  private readonly filledGlobal = new Int32Array(ENTRIES);
+  /** Which of the two lists an entry is in. */
+  private readonly listed = new Uint8Array(ENTRIES);
   private count = 0;
   private globalCount = 0;
   /** Numbers of the 2 MiB and of the 1 GiB that large pages were filled for: entries of one are spread over the table. */
@@ -102,7 +107,7 @@ export class LongMmu {
 
   /** Drops every translation. */
   flushAll(): void {
-    this.drop(this.filledGlobal, this.globalCount);
+    this.drop(this.filledGlobal, this.globalCount, LISTED_GLOBAL);
     this.globalCount = 0;
     this.large.clear();
     this.huge.clear();
@@ -111,14 +116,19 @@ export class LongMmu {
 
   /** Drops all translations but those of global pages: a CR3 load. */
   flush(): void {
-    this.drop(this.filled, this.count);
+    this.drop(this.filled, this.count, LISTED);
     this.count = 0;
     this.codePage = NaN;
     this.onFlush();
   }
 
-  private drop(list: Int32Array, count: number): void {
-    for (let i = 0; i < count; i++) this.dropEntry(list[i]);
+  private drop(list: Int32Array, count: number, bit: number): void {
+    const { listed } = this;
+    for (let i = 0; i < count; i++) {
+      const entry = list[i];
+      listed[entry >> 2] &= ~bit;
+      this.dropEntry(entry);
+    }
   }
 
   private dropEntry(entry: number): void {
@@ -297,9 +307,12 @@ export class LongMmu {
     if (write !== SLOW) this.host.touched[write >>> 12] = 1;
     const entry = slotOf(low);
     low &= ~0xfff;
-    if (this.count >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
-    if (this.global) this.filledGlobal[this.globalCount++] = entry;
-    else this.filled[this.count++] = entry;
+    const { listed } = this, bit = this.global ? LISTED_GLOBAL : LISTED;
+    if ((listed[entry >> 2] & bit) === 0) {
+      listed[entry >> 2] |= bit;
+      if (this.global) this.filledGlobal[this.globalCount++] = entry;
+      else this.filled[this.count++] = entry;
+    }
     const userPage = (this.rights & US) !== 0, writable = (this.rights & RW) !== 0;
     const closed = userPage && this.cpu.preventsSupervisor(false),
       smep = userPage && (R[S.CR4] & S.CR4_SMEP) !== 0;

@@ -22,12 +22,18 @@ export { TLB_READ, TLB_USER, TLB_WRITE } from "./tlb.ts";
 /** Beyond this many filled pages everything is dropped: bounds the cost of a flush. */
 const MAX_FILLED = 1 << 15;
 
+/** Bits of what says which list a page is in. */
+const LISTED = 1, LISTED_GLOBAL = 2;
+
 /** What a walk gives instead of an address where it ended in a page fault. */
 export const FAULTED = -1;
 
 /** What {@linkcode Mmu.resolve} found: the access is still the slow path's, the TLB serves it now, it faults and the #PF is noted. */
 export const UNRESOLVED = 0, RESOLVED = 1, FAULTS = 2;
 export type Resolution = typeof UNRESOLVED | typeof RESOLVED | typeof FAULTS;
+
+/** The mask of addresses with bit 20 enabled. */
+const ALL_ADDRESSES = -1;
 
 /** Page-fault error code bits. */
 const PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16;
@@ -52,6 +58,8 @@ export class Mmu {
   private filledCount = 0;
   private readonly filledGlobal = new Int32Array(MAX_FILLED);
   private globalCount = 0;
+  /** Which of the two lists a linear page is in. */
+  private readonly listed = new Uint8Array(1 << 20);
   /** Whether pages of large entries were filled: INVLPG then drops all that one entry may have given. */
   private largeSeen = false;
   /** The same, for those that a CR3 load spares. */
@@ -60,7 +68,7 @@ export class Mmu {
   private hugeSeen = false;
   /** User pages that supervisor accesses find while EFLAGS.AC lets them: SMAP. */
   private readonly opened: number[] = [];
-  private a20Mask = 0xffffffff;
+  private a20Mask = ALL_ADDRESSES;
   /**
    * Whether the page that was last entered for a linear page must not be executed: 1 by any, 2 by
    * supervisor code (SMEP). Engines look for code that was decoded before by the table of reads alone, so
@@ -118,8 +126,8 @@ export class Mmu {
   }
 
   setA20(enabled: boolean): void {
-    const mask = enabled ? 0xffffffff : 0xffefffff;
-    if (mask >>> 0 === this.a20Mask >>> 0) return;
+    const mask = enabled ? ALL_ADDRESSES : ~0x100000;
+    if (mask === this.a20Mask) return;
     this.a20Mask = mask;
     this.flushAll();
   }
@@ -130,7 +138,7 @@ export class Mmu {
 
   /** Drops every translation. */
   flushAll(): void {
-    this.drop(this.filledGlobal, this.globalCount);
+    this.drop(this.filledGlobal, this.globalCount, LISTED_GLOBAL);
     this.globalCount = 0;
     this.largeGlobalSeen = this.hugeSeen = false;
     this.flush();
@@ -152,15 +160,20 @@ export class Mmu {
 
   /** Drops all translations but those of global pages: a CR3 load. */
   flush(): void {
-    this.drop(this.filled, this.filledCount);
+    this.drop(this.filled, this.filledCount, LISTED);
     this.filledCount = 0;
     this.codePage = -1;
     this.largeSeen = this.largeGlobalSeen;
     this.onFlush();
   }
 
-  private drop(list: Int32Array, count: number): void {
-    for (let i = 0; i < count; i++) this.dropPage(list[i]);
+  private drop(list: Int32Array, count: number, bit: number): void {
+    const { listed } = this;
+    for (let i = 0; i < count; i++) {
+      const page = list[i];
+      listed[page] &= ~bit;
+      this.dropPage(page);
+    }
   }
 
   private dropPage(page: number): void {
@@ -234,7 +247,7 @@ export class Mmu {
 
   /** A physical address as it leaves the processor: bit 20 may be masked. */
   private masked(physical: number): number {
-    return this.a20 ? physical : physical - (physical & 0x100000);
+    return this.a20Mask === ALL_ADDRESSES ? physical : physical - (physical & 0x100000);
   }
 
   /** The physical address that a PAE entry gives, of which `low` has bits 31:0. */
@@ -420,10 +433,10 @@ export class Mmu {
     if (!this.walkedDirty) write = SLOW;
     if (read === SLOW && write === SLOW) return;
     if (write !== SLOW) this.host.touched[write >>> 12] = 1;
-    const known = tlb[page] !== SLOW || tlb[page + TLB_WRITE] !== SLOW ||
-      tlb[page + TLB_USER] !== SLOW || tlb[page + TLB_USER + TLB_WRITE] !== SLOW;
-    if (!known) {
-      if (this.filledCount >= MAX_FILLED - 1 || this.globalCount >= MAX_FILLED - 1) this.flushAll();
+    const bit = this.walkedGlobal ? LISTED_GLOBAL : LISTED;
+    if ((this.listed[page] & bit) === 0) {
+      if (this.filledCount === MAX_FILLED || this.globalCount === MAX_FILLED) this.flushAll();
+      this.listed[page] |= bit;
       if (this.walkedGlobal) this.filledGlobal[this.globalCount++] = page;
       else this.filled[this.filledCount++] = page;
     }
