@@ -114,6 +114,39 @@ Deno.test("INVLPG forgets one page, addressed through its segment", () => {
   bed.cpu.load32(0x7000);
 });
 
+Deno.test("INVLPG of one page, however often, leaves the others known until CR3 is loaded", () => {
+  const bed = new Testbed().protect(0), { cpu } = bed;
+  bed.page();
+  cpu.load32(0x7000);
+  bed.write32(PAGES + 0x1000 + 7 * 4, 0);
+  for (let n = 0; n < 40_000; n++) {
+    cpu.mmu.flushPage(0x6000);
+    cpu.load32(0x6000);
+  }
+  cpu.load32(0x7000);
+  bed.succeeds("mov_to_cr", 3, PAGES);
+  bed.faultsIn(S.PAGE_FAULT, 0, () => {
+    cpu.load32(0x7000);
+  });
+});
+
+Deno.test("a page that was global before INVLPG is forgotten with a new CR3", () => {
+  const bed = new Testbed().protect(0), { cpu } = bed;
+  const entry = PAGES + 0x1000 + 6 * 4, GLOBAL = 0x100;
+  bed.page();
+  bed.succeeds("mov_to_cr", 4, S.CR4_PGE);
+  bed.write32(entry, 0x6003 | GLOBAL);
+  cpu.load32(0x6000);
+  cpu.mmu.flushPage(0x6000);
+  bed.write32(entry, 0x6003);
+  cpu.load32(0x6000);
+  bed.write32(entry, 0);
+  bed.succeeds("mov_to_cr", 3, PAGES);
+  bed.faultsIn(S.PAGE_FAULT, 0, () => {
+    cpu.load32(0x6000);
+  });
+});
+
 Deno.test("CR4 refuses the bits of features that the model lacks", () => {
   const bits: [number, string][] = [
     [S.CR4_VME, "vme"],

@@ -196,3 +196,21 @@ Deno.test("compatibility mode reads through the tables of long mode, in the lowe
   t.faultsIn(S.PAGE_FAULT, 4, () => cpu.load8(-1));
   assertEquals(t.pair(S.CR2), [-1, 0]);
 });
+
+Deno.test("in long mode too INVLPG of one page leaves the others known until CR3 is loaded", () => {
+  const t = new LongTestbed().long(), { cpu } = t, table = PAGES + 0x3000;
+  for (let n = 0; n < 512; n++) t.write64(table + n * 8, (n << 12) | 7, 0);
+  t.write64(PAGES + 0x2000, table | 7, 0);
+  cpu.mmu64.flushAll();
+  cpu.load32(0x7000);
+  t.write64(table + 7 * 8, 0, 0);
+  for (let n = 0; n < 20_000; n++) {
+    cpu.mmu64.flushPage(0x6000);
+    cpu.load32(0x6000);
+  }
+  cpu.load32(0x7000);
+  t.succeeds("mov_to_cr", 3, PAGES);
+  t.faultsIn(S.PAGE_FAULT, 0, () => {
+    cpu.load32(0x7000);
+  });
+});
