@@ -62,6 +62,12 @@ export const PAGE_IP_HI: number = ENGINE + 9,
   LONG_BASE: number = ENGINE + 10,
   ADDRESS_HI: number = ENGINE + 11;
 
+/** Of the code that executes, for the history: CS, its base, code size in bits, 0 before the first; and how many contexts were left, see `whereabouts.ts`. */
+export const CODE_CS: number = ENGINE + 12,
+  CODE_BASE: number = ENGINE + 13,
+  CODE_BITS: number = ENGINE + 14,
+  CONTEXTS: number = ENGINE + 15;
+
 /** Added to the place that ends a run in the branch ring where translated code went on from it: places are multiples of 8. */
 export const BY_TRANSLATION = 1;
 /** Entries of the branch ring; a power of two. */

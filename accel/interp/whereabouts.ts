@@ -12,8 +12,8 @@ import * as Records from "./record.ts";
 
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
-const { CS_CHECK, LONG_BASE, MODE_BASE, PAGE_IP, PAGE_IP_HI, RING_AT, RING_SIZE, TLB_BASE } =
-  Records;
+const { CODE_BASE, CODE_BITS, CODE_CS, CONTEXTS, CS_CHECK, LONG_BASE, MODE_BASE } = Records;
+const { PAGE_IP, PAGE_IP_HI, RING_AT, RING_SIZE, TLB_BASE } = Records;
 const { LONG_USER } = LongTables;
 const { TLB_USER } = Tables;
 const { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED } = Modes;
@@ -43,13 +43,11 @@ export interface Whereabouts {
  * @param hostPages pages of host memory
  */
 // hot: bench/microbench, int80 and fastsys.
-export function whereabouts({ R }: X86, hostPages: number): Whereabouts {
-  const branches = new Int32Array(RING_SIZE);
-  /** For the history: contexts that were left, and how many there have been. */
+export function whereabouts(cpu: X86, hostPages: number): Whereabouts {
+  // Parameters may change, for all that V8 knows.
+  const { R } = cpu, pages = hostPages, branches = new Int32Array(RING_SIZE);
+  /** For the history: contexts that were left. */
   const left = new Int32Array(5 * RING_SIZE);
-  let contexts = 0;
-  /** Code size and CS when {@linkcode updateMode} last looked. */
-  let codeBits: 16 | 32 | 64 = 16, codeSelector = -1, codeBase = 0;
 
   const note = (place: number): void => {
     const at = R[RING_AT] + 1;
@@ -66,29 +64,29 @@ export function whereabouts({ R }: X86, hostPages: number): Whereabouts {
 
   const enterContext = (bits: 16 | 32 | 64): void => {
     const cs = R[S.SEG_SEL + S.CS], base = R[S.SEG_BASE + S.CS];
-    if (cs === codeSelector && base === codeBase && bits === codeBits) return;
-    if (codeSelector >= 0) {
-      const n = contexts & (RING_SIZE - 1), at = 5 * n;
-      left[at] = codeSelector;
-      left[at + 1] = codeBase;
-      left[at + 2] = codeBits;
+    if (cs === R[CODE_CS] && base === R[CODE_BASE] && bits === R[CODE_BITS]) return;
+    if (R[CODE_BITS] !== 0) {
+      const contexts = R[CONTEXTS], n = contexts & (RING_SIZE - 1), at = 5 * n;
+      left[at] = R[CODE_CS];
+      left[at + 1] = R[CODE_BASE];
+      left[at + 2] = R[CODE_BITS];
       left[at + 3] = R[PAGE_IP];
       left[at + 4] = R[PAGE_IP_HI];
       note(contextMark(n));
       // Beyond the ring's size only whether it was full counts.
-      contexts = contexts === 2 * RING_SIZE - 1 ? RING_SIZE : contexts + 1;
+      R[CONTEXTS] = contexts === 2 * RING_SIZE - 1 ? RING_SIZE : contexts + 1;
     }
     // A page's start as an offset in CS means nothing in another CS.
-    if (base !== codeBase) R[PAGE_IP] = -1;
-    codeSelector = cs;
-    codeBase = base;
-    codeBits = bits;
+    if (base !== R[CODE_BASE]) R[PAGE_IP] = -1;
+    R[CODE_CS] = cs;
+    R[CODE_BASE] = base;
+    R[CODE_BITS] = bits;
   };
 
   const updateMode = (): number => {
     const user = R[S.CPL] === 3;
     if (R[S.LONG] !== 0) {
-      R[MODE_BASE] = MODE_LONG * hostPages;
+      R[MODE_BASE] = MODE_LONG * pages;
       R[LONG_BASE] = user ? LONG_USER : 0;
       R[CS_CHECK] = 0;
       enterContext(64);
@@ -100,7 +98,7 @@ export function whereabouts({ R }: X86, hostPages: number): Whereabouts {
     const big = (R[S.SEG_ATTR + S.CS] & S.ATTR_BIG) !== 0;
     const isProtected = (R[S.CR0] & S.CR0_PE) !== 0 && (R[S.EFLAGS] & S.VM) === 0;
     const mode = (big ? MODE_BIG : 0) | (flat ? MODE_FLAT : 0) | (isProtected ? MODE_PROTECTED : 0);
-    R[MODE_BASE] = mode * hostPages;
+    R[MODE_BASE] = mode * pages;
     R[TLB_BASE] = user ? TLB_USER : 0;
     R[CS_CHECK] = flatCode ? 0 : 1;
     enterContext(big ? 32 : 16);
@@ -113,14 +111,14 @@ export function whereabouts({ R }: X86, hostPages: number): Whereabouts {
     enterPage,
     updateMode,
     context: () => ({
-      cs: codeSelector,
-      base: codeBase,
-      bits: codeBits,
+      cs: R[CODE_CS],
+      base: R[CODE_BASE],
+      bits: R[CODE_BITS] as CodeContext["bits"],
       page: R[PAGE_IP],
       pageHigh: R[PAGE_IP_HI],
     }),
     left: () =>
-      Array.from({ length: Math.min(contexts, RING_SIZE) }, (_, n) => {
+      Array.from({ length: Math.min(R[CONTEXTS], RING_SIZE) }, (_, n) => {
         const [cs, base, bits, page, pageHigh] = left.subarray(5 * n);
         return { cs, base, bits: bits as CodeContext["bits"], page, pageHigh };
       }),

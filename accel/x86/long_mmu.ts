@@ -151,7 +151,7 @@ export class LongMmu {
 
   /** Whether what is in the TLB, or is not, depends on EFLAGS.AC. */
   get relies(): boolean {
-    return this.alignmentChecks || this.opened.length !== 0;
+    return this.alignmentChecks === true || this.opened.length !== 0;
   }
 
   /** Hides user pages from supervisor accesses again: EFLAGS.AC was cleared. */

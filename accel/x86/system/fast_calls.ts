@@ -30,11 +30,11 @@ function setFlat(
 }
 
 // hot: bench/microbench, fastsys.
-function setFlatPair(cpu: X86, code: number, stack: number, ring: number, long: boolean): void {
+function setFlatPair(cpu: X86, code: number, stack: number, ring: number, attr: number): void {
   const { R } = cpu;
-  setFlat(R, S.CS, code, long ? FLAT_LONG_CODE : FLAT_CODE, ring);
+  setFlat(R, S.CS, code, attr, ring);
   setFlat(R, S.SS, stack, FLAT_DATA, ring);
-  R[S.LONG] = long ? 1 : 0;
+  R[S.LONG] = attr === FLAT_LONG_CODE ? 1 : 0;
   setCpl(cpu, ring);
 }
 
@@ -61,7 +61,7 @@ export function sysenter(cpu: X86): void {
   R[S.EFLAGS] &= ~(S.VM | S.IF | S.RF);
   setSp(R, R[S.SYSENTER_ESP], long ? R[S.SYSENTER_ESP + 1] : R[S.RSP + 1]);
   setIp(R, R[S.SYSENTER_EIP], long ? R[S.SYSENTER_EIP + 1] : 0);
-  setFlatPair(cpu, selector, selector + 8, 0, long);
+  setFlatPair(cpu, selector, selector + 8, 0, long ? FLAT_LONG_CODE : FLAT_CODE);
 }
 
 /** SYSEXIT: to ECX and EDX, or RCX and RDX with 64-bit operands. */
@@ -73,7 +73,7 @@ export function sysexit(cpu: X86): void {
   setSp(R, R[S.RCX], wide ? R[S.RCX + 1] : 0);
   setIp(R, R[S.RDX], wide ? R[S.RDX + 1] : 0);
   const code = selector + (wide ? 32 : 16);
-  setFlatPair(cpu, code, code + 8, 3, wide);
+  setFlatPair(cpu, code, code + 8, 3, wide ? FLAT_LONG_CODE : FLAT_CODE);
 }
 
 /** Outside 64-bit mode SYSCALL and SYSRET exist on AMD's processors only. */
@@ -101,7 +101,7 @@ export function syscall(cpu: X86): void {
     R[S.RCX] = R[S.RIP];
     R[S.EFLAGS] &= ~(S.VM | S.IF | S.RF);
     setIp(R, msrs.low(STAR), 0);
-    return setFlatPair(cpu, selector, selector + 8, 0, false);
+    return setFlatPair(cpu, selector, selector + 8, 0, FLAT_CODE);
   }
   const long = R[S.LONG] !== 0, entry = long ? LSTAR : CSTAR;
   const flags = S.readEflags(R) & ~S.RF;
@@ -112,7 +112,7 @@ export function syscall(cpu: X86): void {
   if (!long) R[S.RSP + 1] = 0;
   S.writeEflags(R, flags & ~msrs.low(FMASK));
   setIp(R, msrs.low(entry), msrs.high(entry));
-  setFlatPair(cpu, selector, selector + 8, 0, true);
+  setFlatPair(cpu, selector, selector + 8, 0, FLAT_LONG_CODE);
   stepByNewFlags(R);
 }
 
@@ -128,7 +128,13 @@ export function sysret(cpu: X86): void {
   if (cpu.longActive) S.writeEflags(R, R[22] & SYSRET_FLAGS);
   else R[S.EFLAGS] |= S.IF;
   setIp(R, R[S.RCX], wide ? R[S.RCX + 1] : 0);
-  setFlatPair(cpu, wide ? base + 16 : base, base + 8, 3, wide);
+  setFlatPair(
+    cpu,
+    wide ? base + 16 : base,
+    base + 8,
+    3,
+    wide ? FLAT_LONG_CODE : FLAT_CODE,
+  );
   updateAlignment(cpu);
   stepByNewFlags(R);
 }
