@@ -50,20 +50,31 @@ function place64(
   return entry > 0 && offset + bytes <= 0x1000 ? entry | offset : -1;
 }
 
-/** Where an entry of the GDT or IDT lies, `offset` bytes from its start; -1 for what is not known. */
-function entryPlace(cpu: X86, table: number, offset: number, bytes: number, long: boolean): number {
-  const { R } = cpu, low = (R[table] + offset) | 0;
-  if (!long) return place(cpu.mmu.tlb, TLB_READ, low, bytes);
-  // A table that crosses a multiple of 4 GiB is rare.
-  if ((low >>> 0) < (offset >>> 0)) return -1;
-  return place64(cpu.mmu64.tlb, LONG_READ, low, R[table + 1], bytes);
+/** Where in the GDT the descriptor of a selector lies; -1 for null ones, those in the LDT, and what is not known. */
+function descriptorPlace(R: Int32Array, tlb: Int32Array, selector: number): number {
+  const offset = selector & 0xfff8;
+  if ((selector & 4) !== 0 || offset === 0 || offset + 7 > R[S.GDTR_LIMIT]) return -1;
+  return place(tlb, TLB_READ, (R[S.GDTR_BASE] + offset) | 0, 8);
 }
 
-/** Where the descriptor of a selector lies; -1 for null ones, those in the LDT, and what is not known. */
-function descriptorPlace(cpu: X86, selector: number, long: boolean): number {
+/** The same in long mode. */
+function descriptorPlace64(R: Int32Array, tlb: Int32Array, selector: number): number {
   const offset = selector & 0xfff8;
-  if ((selector & 4) !== 0 || offset === 0 || offset + 7 > cpu.R[S.GDTR_LIMIT] >>> 0) return -1;
-  return entryPlace(cpu, S.GDTR_BASE, offset, 8, long);
+  if ((selector & 4) !== 0 || offset === 0 || offset + 7 > R[S.GDTR_LIMIT]) return -1;
+  return tablePlace64(R, tlb, S.GDTR_BASE, offset, 8);
+}
+
+/** Where bytes at an offset in the GDT or IDT lie in long mode; -1 also in one that crosses a multiple of 4 GiB. */
+function tablePlace64(
+  R: Int32Array,
+  tlb: Int32Array,
+  table: number,
+  offset: number,
+  bytes: number,
+): number {
+  const low = (R[table] + offset) | 0;
+  if (R[table] < 0 && low >= 0) return -1;
+  return place64(tlb, LONG_READ, low, R[table + 1], bytes);
 }
 
 function limitOf(low: number, high: number): number {
@@ -135,11 +146,11 @@ function enterProtected(
 ): boolean {
   const { R } = cpu, { tlb, low: view } = cpu.mmu, cpl = R[S.CPL];
   if (vector * 8 + 7 > R[S.IDTR_LIMIT]) return false;
-  const gateAt = entryPlace(cpu, S.IDTR_BASE, vector * 8, 8, false);
+  const gateAt = place(tlb, TLB_READ, (R[S.IDTR_BASE] + vector * 8) | 0, 8);
   if (gateAt < 0) return false;
   const gate = view.getInt32(gateAt, true), gateHigh = view.getInt32(gateAt + 4, true);
   if ((gateHigh & GATE_MASK) !== GATE || (software && ((gateHigh >>> 13) & 3) < cpl)) return false;
-  const selector = gate >>> 16, codeAt = descriptorPlace(cpu, selector, false);
+  const selector = gate >>> 16, codeAt = descriptorPlace(R, tlb, selector);
   if (codeAt < 0) return false;
   const code = view.getInt32(codeAt, true), codeHigh = view.getInt32(codeAt + 4, true);
   const ring = (codeHigh >>> 13) & 3, ip = (gateHigh & 0xffff0000) | (gate & 0xffff);
@@ -158,7 +169,7 @@ function enterProtected(
     if (taskAt < 0) return false;
     pointer = view.getInt32(taskAt, true);
     stackSelector = view.getUint16(taskAt + 4, true);
-    const stackAt = descriptorPlace(cpu, stackSelector, false);
+    const stackAt = descriptorPlace(R, tlb, stackSelector);
     if (stackAt < 0) return false;
     stack = view.getInt32(stackAt, true);
     stackHigh = view.getInt32(stackAt + 4, true);
@@ -206,12 +217,12 @@ function enterLong(
 ): boolean {
   const { R, mmu: { low: view } } = cpu, { tlb } = cpu.mmu64, cpl = R[S.CPL];
   if (vector * 16 + 15 > R[S.IDTR_LIMIT]) return false;
-  const gateAt = entryPlace(cpu, S.IDTR_BASE, vector * 16, 12, true);
+  const gateAt = tablePlace64(R, tlb, S.IDTR_BASE, vector * 16, 12);
   if (gateAt < 0) return false;
   const gate = view.getInt32(gateAt, true), gateHigh = view.getInt32(gateAt + 4, true);
   const ipHigh = view.getInt32(gateAt + 8, true);
   if ((gateHigh & GATE_MASK) !== GATE || (software && ((gateHigh >>> 13) & 3) < cpl)) return false;
-  const selector = gate >>> 16, codeAt = descriptorPlace(cpu, selector, true);
+  const selector = gate >>> 16, codeAt = descriptorPlace64(R, tlb, selector);
   if (codeAt < 0 || !isCanonical(ipHigh)) return false;
   const codeHigh = view.getInt32(codeAt + 4, true), ring = (codeHigh >>> 13) & 3;
   if ((codeHigh & (CODE_MASK | BIG | LONG)) !== (CODE | LONG) || ring > cpl) return false;
@@ -293,7 +304,7 @@ function returnProtected(cpu: X86): boolean {
   if (at < 0) return false;
   const ip = view.getInt32(at, true), selector = view.getUint16(at + 4, true);
   const flags = view.getInt32(at + 8, true), ring = selector & 3;
-  const codeAt = descriptorPlace(cpu, selector, false);
+  const codeAt = descriptorPlace(R, tlb, selector);
   if ((flags & DECLINED) !== 0 || codeAt < 0 || ring < cpl) return false;
   const code = view.getInt32(codeAt, true), codeHigh = view.getInt32(codeAt + 4, true);
   if ((codeHigh & CODE_MASK) !== CODE || ((codeHigh >>> 13) & 3) !== ring) return false;
@@ -302,7 +313,7 @@ function returnProtected(cpu: X86): boolean {
   else {
     if (place(tlb, table, sp, 20) < 0) return false;
     const stackSelector = view.getUint16(at + 16, true);
-    const stackAt = descriptorPlace(cpu, stackSelector, false);
+    const stackAt = descriptorPlace(R, tlb, stackSelector);
     if (stackAt < 0) return false;
     const stack = view.getInt32(stackAt, true), stackHigh = view.getInt32(stackAt + 4, true);
     if (
@@ -328,7 +339,7 @@ function returnLong(cpu: X86): boolean {
   if (at < 0) return false;
   const ip = view.getInt32(at, true), ipHigh = view.getInt32(at + 4, true);
   const selector = view.getUint16(at + 8, true), ring = selector & 3;
-  const flags = view.getInt32(at + 16, true), codeAt = descriptorPlace(cpu, selector, true);
+  const flags = view.getInt32(at + 16, true), codeAt = descriptorPlace64(R, tlb, selector);
   if ((flags & DECLINED) !== 0 || codeAt < 0 || ring < cpl || !isCanonical(ipHigh)) return false;
   const codeHigh = view.getInt32(codeAt + 4, true);
   if (
@@ -339,7 +350,7 @@ function returnLong(cpu: X86): boolean {
     if (ring === 3 || (stackSelector & 3) !== ring) return false;
     setNullStack(R, stackSelector);
   } else {
-    const stackAt = descriptorPlace(cpu, stackSelector, true);
+    const stackAt = descriptorPlace64(R, tlb, stackSelector);
     if (stackAt < 0) return false;
     const stack = view.getInt32(stackAt, true), stackHigh = view.getInt32(stackAt + 4, true);
     if (
