@@ -1,9 +1,21 @@
-/** Finds the basic blocks of a region: what can be reached within a page from where it begins. */
+/** Finds the basic blocks of a region: what can be reached within its pages from where it begins. */
 import { DECODED, type Decoder, type Insn } from "../x86/decoder.ts";
 import type { Operand } from "../x86/operands.ts";
 import { STRING_HELPERS } from "../x86/strings.ts";
 
-/** An instruction with its offset in the page. */
+/**
+ * Where a region's code is. Offsets are those of linear addresses from its first page's: pages next to each other
+ * need not be so in host memory.
+ */
+export interface Source {
+  bytes: Uint8Array;
+  bits: 32 | 64;
+  protectedMode: boolean;
+  /** Host page number by the number of pages from the first, which is 0. */
+  pages: ReadonlyMap<number, number>;
+}
+
+/** An instruction with its offset. */
 export interface Placed {
   readonly insn: Insn;
   readonly offset: number;
@@ -22,7 +34,7 @@ export type Ending =
   /** What follows at `to` is the interpreter's to execute. */
   | { kind: "stop"; to: number };
 
-/** A basic block, by offsets in the page. */
+/** A basic block. All of it is in one page. */
 export interface Block {
   readonly start: number;
   readonly insns: Placed[];
@@ -83,14 +95,18 @@ export function translatable(insn: Insn, meaning: (insn: Insn) => boolean): bool
   return meaning(insn) || callable(insn);
 }
 
-/**
- * Follows the code from `starts` on.
- *
- * @param bytes the page, starting at `base`
- */
+/** Decodes the instruction at an offset, if it is in one page; the decoder holds it then. */
+function decodes(decoder: Decoder, { bytes, bits, protectedMode, pages }: Source, offset: number) {
+  const host = pages.get(offset >> 12);
+  if (host === undefined) return false;
+  const at = host * 0x1000 + (offset & 0xfff), end = (host + 1) * 0x1000;
+  return decoder.decode(bytes, at, end, bits, protectedMode) === DECODED;
+}
+
+/** Follows the code from `starts` on. */
 export function discover(
   decoder: Decoder,
-  code: { bytes: Uint8Array; base: number; bits: 32 | 64; protectedMode: boolean },
+  code: Source,
   starts: readonly number[],
   limits: Limits,
   meaning: (insn: Insn) => boolean,
@@ -102,17 +118,7 @@ export function discover(
   const at = (offset: number): Placed | undefined => {
     if (decoded.has(offset)) return decoded.get(offset);
     let placed: Placed | undefined;
-    if (
-      offset < 0x1000 && left > 0 &&
-      decoder.decode(
-          code.bytes,
-          code.base + offset,
-          code.base + 0x1000,
-          code.bits,
-          code.protectedMode,
-        ) ===
-        DECODED
-    ) {
+    if (left > 0 && decodes(decoder, code, offset)) {
       const insn = { ...decoder.result };
       if (translatable(insn, meaning)) {
         placed = { insn, offset };
@@ -123,8 +129,7 @@ export function discover(
     return placed;
   };
   const wanted = (offset: number) =>
-    offset >= 0 && offset < 0x1000 &&
-    (leaders.has(offset) || limits.known(offset));
+    code.pages.has(offset >> 12) && (leaders.has(offset) || limits.known(offset));
   const lead = (offset: number) => {
     if (!wanted(offset) || leaders.has(offset)) return;
     leaders.add(offset);
@@ -173,8 +178,10 @@ export function discover(
         resumes.add(next);
         lead(next);
       }
+      // A block is of one page.
+      if (next >> 12 !== offset >> 12) lead(next);
+      if (leaders.has(next) || next >> 12 !== offset >> 12) break;
       offset = next;
-      if (leaders.has(offset)) break;
     }
   }
   const blocks = new Map<number, Block>();
@@ -207,21 +214,42 @@ export function discover(
   return { blocks, resumes };
 }
 
+/** Calls of what a region contains return within it: it need not be entered there. */
+export function forgetReturns({ blocks, resumes }: Discovery): void {
+  for (const { ending } of blocks.values()) {
+    if (ending.kind === "call" && blocks.has(ending.to)) resumes.delete(ending.back);
+  }
+}
+
+/**
+ * The starts from which all others are reached. A region needs no other entries: each would break up the loops
+ * that it is in.
+ */
+export function leading({ blocks }: Discovery, starts: readonly number[]): number[] {
+  const reached = (start: number) => {
+    const found = new Set([start]);
+    for (const at of found) {
+      const ending = blocks.get(at)?.ending;
+      if (ending === undefined || ending.kind === "indirect" || ending.kind === "stop") continue;
+      found.add(ending.to);
+      if (ending.kind === "branch") found.add(ending.taken);
+      if (ending.kind === "call") found.add(ending.back);
+    }
+    return found;
+  };
+  let chosen: { start: number; all: Set<number> }[] = [];
+  for (const start of starts) {
+    if (!blocks.has(start) || chosen.some(({ all }) => all.has(start))) continue;
+    const all = reached(start);
+    chosen = chosen.filter((one) => !all.has(one.start));
+    chosen.push({ start, all });
+  }
+  return chosen.map(({ start }) => start);
+}
+
 /** Length of an instruction that is valid but not translated; 0 where there is none. */
-function lengthOf(
-  decoder: Decoder,
-  code: { bytes: Uint8Array; base: number; bits: 32 | 64; protectedMode: boolean },
-  offset: number,
-): number {
-  if (offset >= 0x1000) return 0;
-  const outcome = decoder.decode(
-    code.bytes,
-    code.base + offset,
-    code.base + 0x1000,
-    code.bits,
-    code.protectedMode,
-  );
-  if (outcome !== DECODED) return 0;
+function lengthOf(decoder: Decoder, code: Source, offset: number): number {
+  if (!decodes(decoder, code, offset)) return 0;
   const { semantic } = decoder.result.form.row;
   return ["jmp_far", "iret", "retf", "ud", "sysexit", "sysret"].includes(semantic)
     ? 0

@@ -239,10 +239,15 @@ export class LongJitBinder extends JitBinder {
     bail: string,
   ): string {
     const table = write ? `${LONG_WRITE}+` : "";
-    const misses = [`LT[q]!==(${linear}&-4096)`, `LT[q+1]!==${high(linear)}`, ...outside];
+    const misses = [
+      `LT[q]!==(${linear}&-4096)`,
+      `LT[q+1]!==${high(linear)}`,
+      ...outside,
+      `(${host}=LT[q+2])<=0`,
+    ];
     return `q=${table}lb+((${linear}>>>10)&65532);o=${linear}&4095;if(${
       misses.join("||")
-    })${bail}${host}=LT[q+2];if(${host}<=0)${bail}${host}=${host}|o;`;
+    })${bail}${host}=${host}|o;`;
   }
 
   // The stack: 64-bit pointers, operands of 64 or 16 bits.

@@ -31,13 +31,15 @@ export interface RegionContext {
   meaning: (binder: Binder) => boolean;
   /** The place of a record that tells that the processor is at an offset. */
   marker: (offset: number, next: number) => number;
+  /** Host page number of its pages, by the number of pages from the first. */
+  pages: ReadonlyMap<number, number>;
 }
 
 /** The text of a region. */
 export interface RegionText {
   /** Body of `function(n,e)`: executes up to `n` instructions from entry `e` on, and gives what is left. */
   body: string;
-  /** Offsets in the page by entry number. */
+  /** Offsets by entry number. */
   entries: number[];
   instructions: number;
   blocks: number;
@@ -183,6 +185,9 @@ class Writer {
       ...highs((n) => `r${n}h=R[${n * 2 + 1}];`, used),
       `fr=R[${S.FR}];fc=R[${S.FC}];`,
     ].join("");
+    const pageIp = this.context.pages.size === 1
+      ? e.long ? `const pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];` : `const pip=R[${PAGE_IP}];`
+      : this.firstPage();
     const x87 = x87Frame(e.long);
     const [x87Save, x87Load] = e.x87 ? [x87.save, x87.load] : ["", ""];
     const declare = [
@@ -199,9 +204,8 @@ class Writer {
       `let ${declare};`,
       // Assigned before each use: without values to begin with V8 has nothing to do for them.
       ...(e.locals.size === 0 ? [] : [`var ${[...e.locals].join(",")};`]),
-      e.long
-        ? `const lb=R[${LONG_BASE}],pip=R[${PAGE_IP}],piph=R[${PAGE_IP_HI}];`
-        : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE},pip=R[${PAGE_IP}];`,
+      e.long ? `const lb=R[${LONG_BASE}];` : `const tr=R[${TLB_BASE}],tw=tr+${TLB_WRITE};`,
+      pageIp,
       ...[...e.constants].map(([name, value]) => `const ${name}=${value};`),
       body.replaceAll("/*save*/", save).replaceAll("/*load*/", load)
         .replaceAll("/*x87save*/", x87Save).replaceAll("/*x87load*/", x87Load),
@@ -213,6 +217,24 @@ class Writer {
       ...(e.tells ? [e.long ? "WHY[2]=m;WHY[3]=mh;" : "WHY[2]=m;"] : []),
       `return (n+EX[z+${EXIT_COUNT}])|0;`,
     ].join("\n");
+  }
+
+  /** The first page's linear address, the region being entered in any of its pages. */
+  private firstPage(): string {
+    const { e } = this, table = e.exits.length;
+    for (const offset of this.entries) e.exits.push(offset & -0x1000);
+    if (!e.long) return `const pip=(R[${PAGE_IP}]-EX[${table}+e])|0;`;
+    // One that lies around a multiple of 4 GiB is the interpreter's.
+    return `const p0=(R[${PAGE_IP}]>>>0)-EX[${table}+e],pip=p0|0,piph=R[${PAGE_IP_HI}];` +
+      `if(p0<0||p0>4294967295){WHY[0]=${LEFT_OTHER};WHY[1]=0;return n;}`;
+  }
+
+  /** Emits leaving the region where its code in the page of `to` is not there for the processor, coming from another page. */
+  private cross(from: number, to: number): void {
+    const { e } = this, page = to & -0x1000;
+    if (page === (from & -0x1000)) return;
+    const holds = `FETCH(pip,${e.long ? "piph," : ""}${page},${this.context.pages.get(to >> 12)})`;
+    e.emit(`if(!${holds})${e.exit(to, LEFT_JUMP)}`);
   }
 
   /** Emits a node and all that it dominates. */
@@ -302,6 +324,7 @@ class Writer {
         binder.leaveFrame();
       } else if (!context.meaning(binder) && !emitDirect(binder)) {
         const marker = context.marker(e.at, e.next), words = { current: CURRENT, end: PLACE_END };
+        if (context.pages.size > 1) this.enterPage(e.at & -0x1000);
         if (accessesPort(insn)) binder.callPort(marker, words);
         else if (invalidatesPage(insn)) binder.callInvalidate(marker, words);
         else binder.callHelper(marker, words);
@@ -321,11 +344,9 @@ class Writer {
         e.emit(e.exit(ending.to, LEFT_OTHER));
         break;
       case "next":
-        this.goOffset(node, ending.to);
-        break;
       case "jump":
       case "call":
-        this.goOffset(node, ending.to);
+        this.goOffset(node, block, ending.to);
         break;
       case "branch": {
         const { condition, commit } = jump!;
@@ -333,16 +354,25 @@ class Writer {
         e.count++;
         e.emit(`if(${condition}){`);
         const saved = e.save();
-        this.goOffset(node, ending.taken);
+        this.goOffset(node, block, ending.taken);
         e.emit("}");
         e.restore(saved);
-        this.goOffset(node, ending.to);
+        this.goOffset(node, block, ending.to);
         break;
       }
       case "indirect":
         this.indirect(node, jump!, block);
         break;
     }
+  }
+
+  /** Emits that the processor is in a page. */
+  private enterPage(page: number): void {
+    this.e.emit(
+      this.e.long
+        ? `R[${PAGE_IP}]=(pip+(${page}))|0;R[${PAGE_IP_HI}]=piph;`
+        : `R[${PAGE_IP}]=(pip+(${page}))|0;`,
+    );
   }
 
   private binder(insn: Insn): JitBinder {
@@ -367,6 +397,7 @@ class Writer {
       for (const offset of ways) {
         e.emit(`if(${target}===${offset}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`);
         e.restore(saved);
+        this.cross(block.start, offset);
         this.go(node, this.ids.get(offset)!);
         e.emit("}");
       }
@@ -379,10 +410,13 @@ class Writer {
     e.emit(e.exit(target, LEFT_INDIRECT));
   }
 
-  private goOffset(from: number, offset: number): void {
+  private goOffset(from: number, block: Block, offset: number): void {
     const target = this.ids.get(offset);
     if (target === undefined) this.e.emit(this.e.exit(offset, LEFT_JUMP));
-    else this.go(from, target);
+    else {
+      this.cross(block.start, offset);
+      this.go(from, target);
+    }
   }
 
   /** Emits going from a node to another. */

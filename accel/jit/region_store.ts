@@ -1,11 +1,24 @@
 /** The regions that exist, by the records that lead to them and by the pages that they were made from. */
 import type { CodeCache } from "../interp/code_cache.ts";
 import { Heat } from "./heat.ts";
+import { Hops } from "./hops.ts";
 import { F_PLACE, F_REG, OP, OP_GOTO, OP_REGION, RECORD } from "../interp/record.ts";
 import type { UntoldRegion } from "./trace.ts";
 
 /** Executes up to `n` instructions from entry `e` on; gives what is left of them. */
 export type RegionFunction = (n: number, e: number) => number;
+
+/** The part of a region that is in one page. */
+export interface RegionPage {
+  /** Its code page number in the code cache. */
+  readonly page: number;
+  /** How many pages its linear address is from the first page's. */
+  readonly index: number;
+  /** Host page number, and the span of offsets in the page that the region was made from. */
+  readonly host: number;
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Translated code. */
 export interface Region {
@@ -15,17 +28,18 @@ export interface Region {
   readonly exits: Int32Array<ArrayBuffer>;
   /** Whether it is of 64-bit code. */
   readonly long: boolean;
-  /** Host page number of its code, and the span of offsets that it was made from. */
-  readonly host: number;
-  /** Its code page number in the code cache. */
-  readonly page: number;
-  readonly from: number;
-  readonly to: number;
+  /** The pages that it was made from, the one that its offsets count from being the first. */
+  readonly pages: readonly RegionPage[];
   readonly instructions: number;
-  /** Offsets of instructions that no block begins with. */
+  /** Offsets of its instructions, and of those that no block begins with. */
+  readonly offsets: ReadonlySet<number>;
   readonly inside: ReadonlySet<number>;
   /** Length of its text. */
   readonly size: number;
+  /** Whether it took the place of regions that led to each other, with as few entries as may be. */
+  readonly joined: boolean;
+  /** Records at which it is entered though others lead there. */
+  readonly added: readonly number[];
   /** Records that lead here. */
   readonly places: number[];
   /** What tracing is to be told when it is entered for the first time. */
@@ -68,6 +82,8 @@ export class RegionStore {
   /** Host milliseconds that translating took, and the most at once: reported, and never looked at here. */
   compileTime = 0;
   longestCompile = 0;
+  /** Which regions lead to which. */
+  readonly ways: Hops = new Hops();
   private readonly list: (Region | undefined)[] = [];
   private readonly members: unknown[][] = [];
   private readonly byPage = new Map<number, Set<number>>();
@@ -75,6 +91,9 @@ export class RegionStore {
   private readonly hops = new Map<number, { count: number; limit: number }>();
   /** By owner of a code page, see {@linkcode CodeCache.owners}. */
   private readonly limits = new Map<number, number>();
+  /** Likewise: how often what is hot became part of regions that were there. */
+  private readonly merges = new Map<number, number>();
+  private readonly made = new Map<number, number>();
   private readonly invalidations = new Map<number, number>();
 
   constructor(private readonly code: CodeCache, private readonly budget = BUDGET) {
@@ -96,14 +115,21 @@ export class RegionStore {
     return this.list[id]!;
   }
 
-  /** The regions of a code page. */
+  /** The same, if there still is one. */
+  find(id: number): Region | undefined {
+    return this.list[id];
+  }
+
+  /** The regions that are made from a code page, among others. */
   mates(page: number): Region[] {
-    return [...this.ofPage(page)].map((id) => this.at(id));
+    return this.ofPage(page).map((id) => this.at(id));
   }
 
   private ofPage(page: number): number[] {
     const host = this.code.owners[page] % this.code.hostPages;
-    return [...this.byPage.get(host) ?? []].filter((id) => this.at(id).page === page);
+    return [...this.byPage.get(host) ?? []].filter((id) =>
+      this.at(id).pages.some((part) => part.page === page)
+    );
   }
 
   /** Instructions that must be interpreted in a code page before it is compiled again; `first` before the first time. */
@@ -116,6 +142,26 @@ export class RegionStore {
     this.limits.set(this.code.owners[page], limit);
   }
 
+  /** How often the regions of a code page were made one with what was hot beside them. */
+  merged(page: number): number {
+    return this.merges.get(this.code.owners[page]) ?? 0;
+  }
+
+  /** Counts what {@linkcode RegionStore.merged} tells. */
+  countMerge(page: number): void {
+    this.merges.set(this.code.owners[page], this.merged(page) + 1);
+  }
+
+  /** Instructions that regions had executed when a code page was compiled last. */
+  madeAt(page: number): number {
+    return this.made.get(this.code.owners[page]) ?? 0;
+  }
+
+  /** Sets {@linkcode RegionStore.madeAt}. */
+  make(page: number, executed: number): void {
+    this.made.set(this.code.owners[page], executed);
+  }
+
   /** Gives up the regions of a code page for one that takes their place. */
   replace(page: number): void {
     for (const id of this.ofPage(page)) {
@@ -126,10 +172,10 @@ export class RegionStore {
 
   /** Gives up a region that is not worth being entered: its page is compiled again only after much more was interpreted. */
   giveUp(id: number, first: number): void {
-    const { page } = this.at(id);
+    const { pages } = this.at(id);
     this.unworthy++;
     this.remove(id);
-    this.raise(page, 4 * this.limit(page, first));
+    for (const { page } of pages) this.raise(page, 4 * this.limit(page, first));
   }
 
   /** Counts entries that did little; true when there were so many that the page's regions are to become one, and ever more after that. */
@@ -139,7 +185,7 @@ export class RegionStore {
     this.hops.set(owner, hops);
     if (hops.count < hops.limit) return false;
     hops.count = 0;
-    hops.limit *= 16;
+    hops.limit *= 4;
     return true;
   }
 
@@ -150,11 +196,13 @@ export class RegionStore {
 
   /** Gives up a region which is left at accesses that share a check too often: it is to be made again without that. */
   beCareful(id: number): void {
-    const { page, instructions } = this.at(id);
-    this.careful.add(this.code.owners[page]);
+    const { pages, instructions } = this.at(id);
     this.replaced++;
     this.remove(id);
-    this.raise(page, instructions);
+    for (const { page } of pages) {
+      this.careful.add(this.code.owners[page]);
+      this.raise(page, instructions);
+    }
   }
 
   /** Counts host time for translating. */
@@ -170,7 +218,7 @@ export class RegionStore {
 
   /** Makes room: gives up the regions that were entered least lately. Code that is hot still will be found so again. */
   private evict(): void {
-    const ids = [...this.byPage.values()].flatMap((ids) => [...ids]);
+    const ids = [...new Set([...this.byPage.values()].flatMap((ids) => [...ids]))];
     ids.sort((a, b) => this.entered[a & (COUNTED - 1)] - this.entered[b & (COUNTED - 1)] || a - b);
     for (const id of ids) {
       if (this.bytes <= this.budget * 0.75) return;
@@ -199,9 +247,11 @@ export class RegionStore {
       C[place + OP] = OP_REGION;
       region.places.push(place);
     });
-    const pages = this.byPage.get(region.host);
-    if (pages === undefined) this.byPage.set(region.host, new Set([id]));
-    else pages.add(id);
+    for (const { host } of region.pages) {
+      const ids = this.byPage.get(host);
+      if (ids === undefined) this.byPage.set(host, new Set([id]));
+      else ids.add(id);
+    }
     this.regions++;
     this.compiled++;
     this.instructions += region.instructions;
@@ -214,8 +264,8 @@ export class RegionStore {
     if (ids === undefined) return false;
     let hit = false;
     for (const id of ids) {
-      const region = this.at(id);
-      if (region.from >= to || region.to <= from) continue;
+      const { pages } = this.at(id);
+      if (!pages.some((part) => part.host === host && part.from < to && part.to > from)) continue;
       hit = true;
       this.invalidated++;
       this.remove(id);
@@ -232,9 +282,11 @@ export class RegionStore {
         this.heat.reset(place);
       }
     }
-    const ids = this.byPage.get(region.host)!;
-    ids.delete(id);
-    if (ids.size === 0) this.byPage.delete(region.host);
+    for (const { host } of region.pages) {
+      const ids = this.byPage.get(host)!;
+      ids.delete(id);
+      if (ids.size === 0) this.byPage.delete(host);
+    }
     this.list[id] = undefined;
     for (const list of this.members) list[id] = undefined;
     this.regions--;
@@ -246,6 +298,9 @@ export class RegionStore {
     this.heat.clear();
     this.byPage.clear();
     this.limits.clear();
+    this.ways.clear();
+    this.merges.clear();
+    this.made.clear();
     this.careful.clear();
     this.hops.clear();
     this.misses.fill(0);

@@ -25,8 +25,12 @@ export function untoldRegion(
   { blocks }: Discovery,
   { entries, body }: RegionText,
   memory: Uint8Array,
-  region: Omit<UntoldRegion, "entries" | "blocks" | "text">,
+  { hosts, ...region }: Omit<UntoldRegion, "entries" | "blocks" | "text"> & {
+    /** Host page by number of pages from the first. */
+    hosts: ReadonlyMap<number, number>;
+  },
 ): UntoldRegion {
+  const at = (offset: number) => hosts.get(offset >> 12)! * 0x1000 + (offset & 0xfff);
   return {
     ...region,
     entries,
@@ -34,7 +38,7 @@ export function untoldRegion(
       address: block.start,
       instructions: block.insns.map(({ insn, offset }) => ({
         address: offset,
-        bytes: memory.slice(region.host + offset, region.host + offset + insn.length),
+        bytes: memory.slice(at(offset), at(offset) + insn.length),
       })),
       ending: ending(block),
     })).sort((a, b) => a.address - b.address),

@@ -8,36 +8,32 @@ import type {
   TranslationStatistics,
 } from "../../core/machine/cpu.ts";
 import type { CpuBus } from "../x86/cpu.ts";
-import type { Insn } from "../x86/decoder.ts";
 import { PURE } from "../x86/integer.ts";
 import { LONG_HELPERS } from "../x86/long_helpers.ts";
 import * as LongTables from "../x86/long_mmu.ts";
 import * as Tables from "../x86/mmu.ts";
 import type { Resolution } from "../x86/mmu.ts";
 import type { CpuModel } from "../x86/models.ts";
-import { SEMANTICS } from "../x86/semantics.ts";
-import { SEMANTICS64 } from "../x86/semantics64.ts";
 import * as Words from "../x86/state.ts";
 import { WIDE } from "../x86/wide.ts";
 import * as Tlb from "../x86/tlb.ts";
 import { invalidate } from "../x86/system/control.ts";
 import { input, output } from "../x86/system/io.ts";
 import { GUARDS, HELPERS } from "../x86/table.ts";
-import { MODE_BIG, MODE_FLAT, MODE_LONG, MODE_PROTECTED, recentAt } from "../interp/code_cache.ts";
+import { recentAt } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
 import * as After from "../interp/operations.ts";
-import { emitMeaning } from "../interp/operations.ts";
 import * as Records from "../interp/record.ts";
-import { discover, weigh } from "./discover.ts";
-import { stringScope, translatesString } from "./strings.ts";
+import { Compiler, MOST_JOINED } from "./compiler.ts";
+import type { Spot } from "./hops.ts";
+import { stringScope } from "./strings.ts";
 import { x87Scope } from "./x87.ts";
 import * as Exits from "./emitter.ts";
 import { carriesOf, wideCarriesOf, wideResult } from "./emitter.ts";
 import { vectorScope } from "./inexact.ts";
-import { writeRegion } from "./region.ts";
 import * as Store from "./region_store.ts";
-import { type Region, type RegionFunction, RegionStore } from "./region_store.ts";
-import { tellRegion, type UntoldRegion, untoldRegion } from "./trace.ts";
+import { type RegionFunction, RegionStore } from "./region_store.ts";
+import { tellRegion } from "./trace.ts";
 
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
@@ -45,8 +41,6 @@ const {
   BY_TRANSLATION,
   CS_CHECK,
   CURRENT,
-  F_LINK,
-  F_PLACE,
   LONG_BASE,
   LOOKUP_PLACE,
   MODE_BASE,
@@ -87,6 +81,9 @@ export interface JitOptions {
   hot?: number;
   /** Most guest instructions of a region, for tests. */
   most?: number;
+  /** Entries of a region after which it is judged, a power of two, and how many in all until regions are joined; for tests. */
+  trial?: number;
+  join?: number;
   /** Characters that the texts of all regions may have together; for tests. */
   budget?: number;
   /** Told of each region when it is entered for the first time. Must not throw. */
@@ -95,42 +92,38 @@ export interface JitOptions {
 
 /** Instructions between two looks at what is hot. */
 const SAMPLE = 16_384;
+/** Where regions do nearly everything there are so many. */
+const LONGEST_STRETCH = 1 << 18;
 /** Instructions interpreted in a page before it is compiled; an 80th of it for each instruction that is compiled. */
 const HOT = 250_000;
-/** Most guest instructions of a region. */
-const MOST_INSTRUCTIONS = 600;
-/** Regions of a page that has no more instructions than this become one. */
-const MOST_MERGED = 500;
-/** How often the regions of a page are made one: each time V8 begins anew with all of its code. */
-const MOST_MERGES = 2;
 /** Regions are left for others of their page so often, doing less than so much in between, until they become one. */
-const JOIN_AFTER = 3_000_000, JOIN_BELOW = 48, MOST_JOINED = 1000;
-/** Most guest instructions of a region in a page that has more. */
-const MOST_APART = 300;
-/**
- * Most characters of a region's text. V8 never optimises a function above 61,440 bytes of bytecode, which is about as
- * many as characters: loops of 57,000 (ADC) and 66,000 characters (MULSS) made 270 and 120 million instructions a
- * second, with 61,000 and 72,000 it was 140 and 30.
- */
-const MOST_TEXT = 50_000;
+const JOIN_AFTER = 2_000_000, JOIN_BELOW = 64;
+/** Instructions that a region does in the time that leaving it for memory takes, about. */
+const MISS_COST = 500;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
 const WORTH = 4, TRIAL = 1024;
 /** How often a region is entered again in a row for accesses of one instruction that the TLB did not serve. */
 const MOST_RETRIES = 2;
-/** After so many of a page's regions were invalidated its code is left to the interpreter. */
-const MOST_INVALIDATIONS = 4;
+
+const NOWHERE: Spot = { owner: 0, linear: 0 };
 
 /** A processor whose hot code is translated. */
 export class Translator extends Interpreter {
   private readonly eager: boolean;
   private readonly most: number;
   private readonly hot: number;
+  private readonly trial: number;
+  private readonly joinAfter: number;
+  private readonly sample: number;
   private readonly trace: JitOptions["trace"];
   /** What the processors of one board share, and this one's own functions by region number. */
   private readonly store: RegionStore;
   private readonly functions: (RegionFunction | undefined)[] = [];
   /** Their ways out, by region number. */
   private readonly waysOut: (Int32Array | undefined)[] = [];
+  /** Whether they are links within one page, by region number. */
+  private readonly links: (boolean | undefined)[] = [];
+  private readonly compiler: Compiler;
   private readonly scope: Record<string, unknown>;
   /** The same for 64-bit code. */
   private readonly longScope: Record<string, unknown>;
@@ -150,8 +143,8 @@ export class Translator extends Interpreter {
   /** Instructions at the last look at what is hot, and those that regions had executed. */
   private lookedAt = 0;
   private executedAt = 0;
-  /** A code page whose regions are to become one, or 0. */
-  private joining = 0;
+  /** The region that is to become one with those that it leads to, or -1. */
+  private joining = -1;
   /** How far the ring of branches was looked at. */
   private lookedTo = 0;
 
@@ -163,9 +156,11 @@ export class Translator extends Interpreter {
     this.trace = peer?.trace ?? options.trace;
     this.most = peer?.most ?? options.most ?? MOST_JOINED;
     this.hot = peer?.hot ?? options.hot ?? HOT;
-    this.stretch = peer?.stretch ?? options.sample ?? SAMPLE;
+    this.trial = peer?.trial ?? options.trial ?? TRIAL;
+    this.joinAfter = peer?.joinAfter ?? options.join ?? JOIN_AFTER;
+    this.stretch = this.sample = peer?.sample ?? options.sample ?? SAMPLE;
     this.store = peer?.store ?? new RegionStore(this.code, options.budget);
-    this.store.join(this.functions, this.waysOut);
+    this.store.join(this.functions, this.waysOut, this.links);
     const { x86 } = this;
     this.scope = {
       R: x86.R,
@@ -177,6 +172,7 @@ export class Translator extends Interpreter {
       PURE,
       GUARDS,
       HELPERS: { ...HELPERS },
+      FETCH: fetch(x86.mmu.tlb, x86.R),
       LT: x86.mmu64.tlb,
       WIDE,
       cpu: x86,
@@ -191,9 +187,20 @@ export class Translator extends Interpreter {
       wideResult,
       WHY: this.why,
     };
+    // What is told changes while code executes.
+    const count = () => this.instructions, executed = () => this.executed;
+    this.compiler = new Compiler(
+      { code: this.code, store: this.store, memory: bus.memory.host.bytes, count, executed },
+      Object.keys(this.scope),
+      { eager: this.eager, most: this.most, hot: this.hot, traces: this.trace !== undefined },
+    );
     this.placeOf = this.makePlaceOf();
     this.runRegion = this.makeRunRegion();
-    this.longScope = { ...this.scope, HELPERS: { ...HELPERS, ...LONG_HELPERS } };
+    this.longScope = {
+      ...this.scope,
+      HELPERS: { ...HELPERS, ...LONG_HELPERS },
+      FETCH: longFetch(x86.mmu64.tlb, x86.R),
+    };
   }
 
   get translation(): TranslationStatistics {
@@ -234,14 +241,17 @@ export class Translator extends Interpreter {
   // hot: bench/microbench, int80 and fastsys.
   private makeRunRegion(): (p: number) => number {
     // As variables, for V8: see `whereabouts.ts`.
-    const { R, x86, store, exits, why, functions, waysOut, untold, branches } = this;
+    const { R, x86, store, exits, why, functions, waysOut, links, untold, branches } = this;
     const { operations: { after }, whereabouts: { note, enterPage } } = this, C = this.code.records;
-    const { entryOf, shadows, work, uses, misses, entered: lastEntered } = store;
+    const { entryOf, shadows, work, uses, ways: hops, entered: lastEntered } = store;
+    const mask = this.trial - 1;
     const control = this.makeControl(), placeOf = this.placeOf;
     return (p) => {
       const long = R[S.LONG] !== 0;
       let n = (R[PLACE_END] - p) >> 3;
-      const entry = entryOf[p >> 3], run = functions[entry >> 6] ?? this.bind(entry >> 6);
+      const entry = entryOf[p >> 3], id = (entry >> 6) & (COUNTED - 1);
+      const judged = (++uses[id] & mask) === 0, from = judged ? this.spotOf(p) : NOWHERE;
+      const run = functions[entry >> 6] ?? this.bind(entry >> 6, p);
       this.entered++;
       note(p + BY_TRANSLATION);
       this.enteredAt = p;
@@ -257,19 +267,10 @@ export class Translator extends Interpreter {
         x86.attention = false;
       }
       exits[why[0]]++;
-      const id = (entry >> 6) & (COUNTED - 1);
       lastEntered[id] = store.compiled;
       work[id] += n - left;
       this.executed += n - left;
-      if ((++uses[id] & (TRIAL - 1)) === 0 && functions[entry >> 6] !== undefined) {
-        if (misses[id] > TRIAL >> 3 && !store.isCareful(store.at(entry >> 6).page)) {
-          store.beCareful(entry >> 6);
-        } else if (work[id] >= TRIAL * WORTH && work[id] < TRIAL * JOIN_BELOW) {
-          const { page } = store.at(entry >> 6);
-          if (store.hopped(page, TRIAL, JOIN_AFTER)) this.joining = page;
-        } else if (work[id] < TRIAL * WORTH && !this.eager) store.giveUp(entry >> 6, this.hot);
-        work[id] = misses[id] = 0;
-      }
+      if (judged) this.judge(entry >> 6);
       const last = R[RING_AT] & (RING_SIZE - 1);
       untold[last] = n - left - 1;
       if (why[0] === LEFT_MEMORY) {
@@ -292,6 +293,7 @@ export class Translator extends Interpreter {
         if (next !== 0) {
           if (jumps) {
             if (C[next + OP] === OP_REGION) {
+              if (judged) hops.note(from, this.spotOf(next), next);
               note(next);
               R[PLACE_END] = next + n * RECORD;
               return next;
@@ -310,7 +312,9 @@ export class Translator extends Interpreter {
       }
       note(q);
       if (after[C[q + OP]] === LEAVE) {
-        if (why[0] === LEFT_OTHER && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
+        if (
+          why[0] === LEFT_OTHER && links[entry >> 6] && (ways[z + EXIT_OFFSET] & -0x1000) === 0
+        ) {
           ways[z + EXIT_LINK] = q;
         }
         n = control(q, n, long);
@@ -323,8 +327,11 @@ export class Translator extends Interpreter {
         }
         enterPage(ip & ~0xfff, long ? R[S.RIP + 1] : 0);
         note(q);
-      } else if (jumps && C[q + OP] === OP_REGION && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
-        ways[z + EXIT_LINK] = q;
+      } else if (C[q + OP] === OP_REGION) {
+        if (judged) hops.note(from, this.spotOf(q), q);
+        if (jumps && links[entry >> 6] && (ways[z + EXIT_OFFSET] & -0x1000) === 0) {
+          ways[z + EXIT_LINK] = q;
+        }
       }
       R[PLACE_END] = q + n * RECORD;
       return q;
@@ -390,6 +397,34 @@ export class Translator extends Interpreter {
     return long ? mmu64.resolve(low, why[3], write, user) : mmu.resolve(low, write, user);
   }
 
+  /** Where the region is entered whose record is at `p`, in the page that the processor is in. */
+  private spotOf(p: number): Spot {
+    const { R, code, store } = this, { owners, recordPages } = code;
+    const { pages } = store.at(store.entryOf[p >> 3] >> 6), page = recordPages[p >> 3];
+    const part = pages.find((part) => part.page === page) ?? pages[0];
+    return {
+      owner: owners[pages[0].page],
+      linear: (R[PAGE_IP] >>> 12) - part.index + pages[0].index,
+    };
+  }
+
+  /** Decides after some entries whether a region is worth being entered. */
+  private judge(id: number): void {
+    const { store, trial } = this, { work, misses } = store, at = id & (COUNTED - 1);
+    const done = work[at], missed = misses[at], region = store.find(id);
+    work[at] = misses[at] = 0;
+    // What it executed may have changed its code.
+    if (region === undefined) return;
+    const { page } = region.pages[0];
+    if (missed > trial >> 3 && missed * MISS_COST > done && !store.isCareful(page)) {
+      store.beCareful(id);
+    } else if (done < trial * WORTH) {
+      if (!this.eager) store.giveUp(id, this.hot);
+    } else if (done < trial * JOIN_BELOW && store.hopped(page, trial, this.joinAfter)) {
+      this.joining = id;
+    }
+  }
+
   protected override leaveRegion(): void {
     this.tell();
     this.enteredAt = 0;
@@ -441,16 +476,18 @@ export class Translator extends Interpreter {
   }
 
   /** Makes this processor's function of a region. */
-  private bind(id: number): RegionFunction {
+  private bind(id: number, p: number): RegionFunction {
     const region = this.store.at(id), { make, long, exits, untold } = region;
     const scope = Object.values(long ? this.longScope : this.scope);
     const began = performance.now();
     this.waysOut[id] = exits;
+    this.links[id] = region.pages.length === 1;
     this.functions[id] = make(...scope, exits);
     this.store.spent(performance.now() - began);
     if (untold !== undefined) {
       region.untold = undefined;
-      this.trace?.(tellRegion(untold, this.x86.R[PAGE_IP], long ? this.x86.R[PAGE_IP_HI] : 0));
+      const { R } = this.x86, low = this.spotOf(p).linear << 12;
+      this.trace?.(tellRegion(untold, low, long ? R[PAGE_IP_HI] : 0));
     }
     return this.functions[id];
   }
@@ -459,12 +496,18 @@ export class Translator extends Interpreter {
 
   protected override afterStretch(): void {
     const { R, store, executed } = this, { heat } = store, now = this.instructions;
-    if (this.joining !== 0) {
-      const page = this.joining;
-      this.joining = 0;
-      this.join(page);
+    if (this.joining >= 0) {
+      const id = this.joining;
+      this.joining = -1;
+      this.compiler.join(id);
     }
     const interpreted = now - this.lookedAt - (executed - this.executedAt);
+    // Where regions do nearly everything, being interrupted by looks costs more than they tell.
+    if (this.sample === SAMPLE) {
+      this.stretch = interpreted > this.stretch >> 4
+        ? SAMPLE
+        : Math.min(2 * this.stretch, LONGEST_STRETCH);
+    }
     if (interpreted < this.stretch >> 1 && interpreted >= 0) return;
     this.lookedAt = now;
     this.executedAt = executed;
@@ -474,7 +517,7 @@ export class Translator extends Interpreter {
     heat.look(this.branches, newest, oldest, Math.max(0, interpreted), (page) => {
       if (heat.ofPage(page) >= store.limit(page, this.hot)) hottest = page;
     });
-    if (hottest !== 0) this.compilePage(hottest);
+    if (hottest !== 0) this.compiler.compilePage(hottest);
   }
 
   protected override lookup(): number {
@@ -496,227 +539,27 @@ export class Translator extends Interpreter {
       const { heat } = this.store, page = this.code.recordPages[place >> 3];
       if (page !== 0 && heat.at(place) >= 0) {
         heat.leave(place);
-        this.compile(page, [place], []);
+        this.compiler.compile(page, [place], []);
       }
     }
     return place;
   }
-
-  // Compilation.
-
-  /** Compiles what is hot in a code page. */
-  private compilePage(page: number): void {
-    const { code, store } = this, { heat } = store, C = code.records;
-    const mates = store.mates(page);
-    const size = mates.reduce((n, { instructions }) => n + instructions, 0);
-    const apart = heat.placesOf(page).filter((p) => C[p + OP] !== OP_REGION);
-    // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
-    const outside = apart.filter((p) =>
-      !mates.some(({ inside }) => inside.has(C[p + F_PLACE] & 0xfff)) || this.isTarget(page, p)
-    );
-    const text = mates.reduce((n, { size }) => n + size, 0);
-    const merge = outside.length > 0 && size < MOST_MERGED && text < MOST_TEXT * 0.8 &&
-      store.limit(page, this.hot) < 2 ** MOST_MERGES * this.hot;
-    const places = merge ? outside : apart;
-    const least = places.length === 0 ? 0 : heat.at(places[0]) / 8;
-    const hot = places.filter((p) => heat.at(p) >= least);
-    if (merge) { for (const { places } of mates) hot.push(...places); }
-    this.compile(page, hot, merge ? mates : undefined);
-  }
-
-  /** Whether a jump of a code page is known to lead to the record at `place`. */
-  private isTarget(page: number, place: number): boolean {
-    const { records: C, places } = this.code, { shadows } = this.store;
-    for (let at = page << 12, end = at + 0x1000; at < end; at++) {
-      const p = places[at];
-      if (p === 0) continue;
-      if (C[(C[p + OP] === OP_REGION ? shadows[p >> 3] : p) + F_LINK] === place) return true;
-    }
-    return false;
-  }
-
-  /** Makes one region of those of a page that go to each other all the time. */
-  private join(page: number): void {
-    const mates = this.store.mates(page);
-    if (mates.length < 2) return;
-    // Too long for one, they would lose what does not fit, which would be found hot again and joined again.
-    if (mates.reduce((n, { size }) => n + size, 0) > MOST_TEXT) return;
-    this.compile(page, mates.flatMap(({ places }) => places), mates, MOST_JOINED);
-  }
-
-  /**
-   * Compiles the region that begins at the records at `places`, which takes the place of `mates`, or without
-   * those is one beside what the page has.
-   */
-  private compile(
-    page: number,
-    places: readonly number[],
-    mates?: readonly Region[],
-    most = mates === undefined ? MOST_APART : MOST_INSTRUCTIONS,
-  ): void {
-    const began = performance.now();
-    this.translate(page, places, mates, Math.min(this.most, most), began);
-    this.store.spent(performance.now() - began);
-  }
-
-  private translate(
-    page: number,
-    places: readonly number[],
-    mates: readonly Region[] | undefined,
-    most: number,
-    began: number,
-  ): void {
-    const { code, store } = this, { heat } = store, C = code.records;
-    // Regions that are joined were paid for before.
-    const joins = mates !== undefined && places.every((p) => C[p + OP] === OP_REGION);
-    const owner = code.owners[page], host = owner % code.hostPages;
-    const mode = Math.floor(owner / code.hostPages), long = mode === MODE_LONG;
-    const flat = (mode & (MODE_BIG | MODE_FLAT)) === (MODE_BIG | MODE_FLAT);
-    if (!long && !flat || !this.eager && store.changes(host) > MOST_INVALIDATIONS) {
-      store.raise(page, Infinity);
-      return;
-    }
-    if (places.length === 0) {
-      heat.cool(page);
-      store.raise(page, 2 * store.limit(page, this.hot));
-      return;
-    }
-    const known = (offset: number) => code.places[(page << 12) | offset];
-    const seen = (offset: number) => offset < 0x1000 && heat.seen[known(offset) >> 3] !== 0;
-    const linked = (at: number) =>
-      at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
-    const before = mates?.reduce((n, { instructions }) => n + instructions, 0) ?? 0;
-    const merge = mates !== undefined, start = C[places[0] + F_PLACE] & 0xfff;
-    const follow = (starts: readonly number[]) =>
-      discover(
-        code.decoder,
-        {
-          bytes: this.x86.bus.memory.host.bytes,
-          base: host << 12,
-          bits: long ? 64 : 32,
-          protectedMode: long || (mode & MODE_PROTECTED) !== 0,
-        },
-        starts,
-        {
-          instructions: most,
-          known: (offset) =>
-            this.eager || seen(offset) && (merge || C[known(offset) + OP] !== OP_REGION),
-          ways: (offset, target, next) => {
-            if (this.eager) return [true, true];
-            const jump = known(offset), taken = target >= 0 && target < 0x1000 ? known(target) : 0;
-            // A jump that was taken within its page knows where it leads.
-            return [taken !== 0 && (seen(target) || linked(jump)), seen(next)];
-          },
-        },
-        hasMeaning,
-      );
-    let starts = [start], discovery = follow(starts);
-    if (merge && places.length > 1) {
-      // What is reached from the first place needs no entry, which would break up its loops.
-      const reached = new Set<number>();
-      for (const { insns } of discovery.blocks.values()) {
-        for (const { offset } of insns) reached.add(offset);
-      }
-      const others = places.map((p) => C[p + F_PLACE] & 0xfff).filter((at) => !reached.has(at));
-      starts = [...new Set([start, ...others])];
-      if (starts.length > 1) discovery = follow(starts);
-    }
-    if (!discovery.blocks.has(start)) {
-      heat.leave(places[0]);
-      return;
-    }
-    let size = 0;
-    for (const { insns } of discovery.blocks.values()) size += insns.length;
-    const cost = (size - before) * this.hot / 80;
-    if (!this.eager && !joins && heat.ofPage(page) < cost) {
-      store.raise(page, cost);
-      return;
-    }
-    const { flushes } = code;
-    let full = false;
-    const text = writeRegion(discovery, starts.filter((at) => discovery.blocks.has(at)), {
-      long,
-      grouped: !store.isCareful(page),
-      meaning: emitMeaning,
-      marker: (offset, next) => {
-        const at = code.allocate(1);
-        if (at === 0) {
-          full = true;
-          return 0;
-        }
-        C[at + OP] = OP_RESYNC;
-        C[at + F_PLACE] = offset | (next << 16);
-        return at;
-      },
-    });
-    if (text.body.length > MOST_TEXT) {
-      const fewer = Math.min(most, weigh(discovery)) * 0.9 * MOST_TEXT / text.body.length;
-      this.translate(page, places, mates, Math.floor(fewer), began);
-      return;
-    }
-    const make = new Function(
-      ...Object.keys(this.scope),
-      "EX",
-      `"use strict";return (function region_${host.toString(16)}_${
-        start.toString(16)
-      }(n,e){${text.body}})`,
-    ) as Region["make"];
-    let from = 0x1000, to = 0;
-    const inside = new Set<number>();
-    for (const block of discovery.blocks.values()) {
-      for (const { insn, offset } of block.insns) {
-        from = Math.min(from, offset);
-        if (offset !== block.start) inside.add(offset);
-        to = Math.max(to, offset + insn.length);
-      }
-    }
-    if (full) return;
-    const entries = text.entries.map((offset) => code.find(host << 12, offset, mode));
-    // Room ran out and everything was forgotten: what is still hot will be found again.
-    if (code.flushes !== flushes) return;
-    const { instructions } = text;
-    let untold: UntoldRegion | undefined;
-    if (this.trace !== undefined) {
-      untold = untoldRegion(discovery, text, this.x86.bus.memory.host.bytes, {
-        number: store.compiled + 1,
-        instructions: this.instructions,
-        heat: heat.ofPage(page),
-        threshold: this.eager ? 0 : Math.max(cost, store.limit(page, this.hot)),
-        replaces: merge ? mates.length : 0,
-        bits: long ? 64 : 32,
-        host: host << 12,
-        hostTime: performance.now() - began,
-      });
-    }
-    if (!this.eager) {
-      if (merge) store.replace(page);
-      heat.cool(page);
-      store.raise(page, merge ? 2 * store.limit(page, this.hot) : store.limit(page, this.hot));
-    }
-    store.add(
-      {
-        make,
-        exits: text.exits,
-        long,
-        host,
-        page,
-        from,
-        to,
-        instructions,
-        inside,
-        size: text.body.length,
-        places: [],
-        untold,
-      },
-      entries,
-    );
-  }
 }
 
-/** Whether an instruction has a meaning that regions contain, other than a helper's. */
-function hasMeaning(insn: Insn): boolean {
-  const { semantic } = insn.form.row;
-  if (insn.operandSize === 64 && Object.hasOwn(SEMANTICS64, semantic)) return true;
-  if (translatesString(insn)) return true;
-  return (semantic === "leave" && !insn.long) || Object.hasOwn(SEMANTICS, semantic);
+/** Tells whether the page that is `distance` bytes from the one at `pip` is executed from host page `host`. */
+function fetch(tlb: Int32Array, R: Int32Array) {
+  return (pip: number, distance: number, host: number): boolean => {
+    const t = tlb[R[TLB_BASE] + ((pip + distance) >>> 12)];
+    return t !== SLOW && t >>> 12 === host;
+  };
+}
+
+/** The same in 64-bit code, where `piph` is the high half of the address; false across multiples of 4 GiB. */
+function longFetch(tlb: Int32Array, R: Int32Array) {
+  return (pip: number, piph: number, distance: number, host: number): boolean => {
+    const low = (pip + distance) | 0;
+    if (distance < 0 ? (low >>> 0) > (pip >>> 0) : (low >>> 0) < (pip >>> 0)) return false;
+    const e = LONG_FETCH + R[LONG_BASE] + ((low >>> 10) & 0xfffc);
+    return tlb[e] === low && tlb[e + 1] === piph && tlb[e + 2] >>> 12 === host;
+  };
 }

@@ -63,7 +63,7 @@ export async function compareEngines(
   { to, every = 10 * MILLION, eager = false, soon = false, pieces, trace, onHash }: CompareOptions,
 ): Promise<Agreement> {
   const lockstep = await Lockstep.create(options, {
-    jit: { eager, trace, ...(soon ? { sample: 1000, hot: 3000 } : {}) },
+    jit: { eager, trace, ...(soon ? { sample: 1000, hot: 3000, trial: 64, join: 64 } : {}) },
   });
   lockstep.b.pieces = pieces;
   const hashes: Agreement["hashes"] = [];

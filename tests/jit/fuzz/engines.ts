@@ -18,8 +18,10 @@ import * as L from "./layout.ts";
 const ENGINES: Record<string, (bus: Parameters<PcOptions["cpu"]>[0]) => Interpreter> = {
   interpreter: (bus) => new Interpreter(bus, parseCpuModel("max")),
   eager: (bus) => new Translator(bus, parseCpuModel("max"), { eager: true, most: 60 }),
-  warm: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 4000, hot: 300 }),
-  hot: (bus) => new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 150 }),
+  warm: (bus) =>
+    new Translator(bus, parseCpuModel("max"), { sample: 4000, hot: 300, trial: 16, join: 32 }),
+  hot: (bus) =>
+    new Translator(bus, parseCpuModel("max"), { sample: 300, hot: 150, trial: 8, join: 8 }),
 };
 /** Halts in a row, without an instruction between them, after which nothing more is expected. */
 const MOST_HALTS = 50;
