@@ -263,7 +263,7 @@ export class Translator extends Interpreter {
       this.enteredAt = 0;
       // What the instruction executed last cut off from the slice is not done.
       if (why[0] === LEFT_ATTENTION) {
-        n -= total - (this.target - this.left);
+        n = (n - (total - (this.target - this.left))) | 0;
         x86.attention = false;
       }
       exits[why[0]]++;
