@@ -345,14 +345,16 @@ export class Compiler {
       });
     }
     if (!this.limits.eager) {
-      if (merge) {
-        if (mates.length > 0) store.countMerge(page);
-        for (const page of pages.keys()) store.replace(page);
-      }
       for (const page of pages.keys()) {
+        const limit = store.limit(page, this.limits.hot);
+        if (merge) {
+          store.replace(page);
+          if (mates.length > 0) store.countMerge(page);
+          const joined = Math.max(limit, this.limits.hot * 2 ** store.merged(page));
+          store.raise(page, bounds.entries === undefined ? 2 * limit : joined);
+        }
         store.make(page, this.source.executed());
         heat.cool(page);
-        if (merge) store.raise(page, 2 * store.limit(page, this.limits.hot));
       }
     }
     store.add(
