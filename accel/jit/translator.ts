@@ -121,7 +121,7 @@ export class Translator extends Interpreter {
   private readonly functions: (RegionFunction | undefined)[] = [];
   /** Their ways out, by region number. */
   private readonly waysOut: (Int32Array | undefined)[] = [];
-  /** Whether they are links within one page, by region number. */
+  /** Whether a way out may have a link, which means the same page: regions of one page, by number. */
   private readonly links: (boolean | undefined)[] = [];
   private readonly compiler: Compiler;
   private readonly scope: Record<string, unknown>;
