@@ -62,8 +62,10 @@ export function recentInstructions(
   C: Int32Array,
   ring: Int32Array,
   count: number,
-  { context, left, inLoop, untold }: {
+  { context, left, inLoop, untold, entered }: {
     context: CodeContext;
+    /** Offset in CS of the page in which the translated code was entered that executes, if it does. */
+    entered?: number;
     left: LeftContexts;
     inLoop: boolean;
     untold: Int32Array;
@@ -71,7 +73,7 @@ export function recentInstructions(
 ): Executed[] {
   const executed: Executed[] = [];
   let { page } = context, unlisted = 0;
-  const add = (p: number): void => {
+  const add = (p: number, page: number): void => {
     const place = C[p + F_PLACE];
     const length = (place >>> 16) - (place & 0xffff);
     executed.push({
@@ -82,7 +84,7 @@ export function recentInstructions(
     });
     unlisted = 0;
   };
-  let end = inLoop && R[CURRENT] !== LOOKUP_PLACE ? R[CURRENT] : 0;
+  let end = inLoop && R[CURRENT] !== LOOKUP_PLACE ? R[CURRENT] : 0, endPage = page, inner = entered;
   let next = R[RING_AT];
   for (let n = 0; n < RING_SIZE && executed.length < count; n++, next--) {
     const entry = ring[next & (RING_SIZE - 1)];
@@ -99,19 +101,23 @@ export function recentInstructions(
       continue;
     }
     if ((entry & BY_TRANSLATION) !== 0) {
-      if (end !== 0) add(end);
+      if (end !== 0) add(end, endPage);
+      if (inner !== undefined) page = inner;
+      inner = undefined;
       end = entry - BY_TRANSLATION;
+      endPage = page;
       unlisted += untold[next & (RING_SIZE - 1)];
       continue;
     }
     if (end === 0) {
       end = entry;
+      endPage = page;
       continue;
     }
     // `entry` is where the run began. A run may be empty: its end is then the record before.
     if (entry > end + RECORD || end - entry > LONGEST_RUN) break;
     for (let p = end; p >= entry && executed.length < count; p -= RECORD) {
-      if (C[p + OP] > OP_CROSS) add(p);
+      if (C[p + OP] > OP_CROSS) add(p, endPage);
     }
     end = 0;
   }

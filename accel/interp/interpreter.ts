@@ -362,6 +362,11 @@ export class Interpreter implements Cpu {
     throw new Error("a record of translated code in an engine that translates nothing");
   }
 
+  /** Offset in CS of the page in which translated code was entered that executes an instruction in another one. */
+  protected get enteredPage(): number | undefined {
+    return undefined;
+  }
+
   /** Called where a fault may have ended translated code at `R[CURRENT]`. */
   protected leaveRegion(): void {}
 
@@ -687,6 +692,7 @@ export class Interpreter implements Cpu {
       left: this.whereabouts.left(),
       inLoop: this.inLoop,
       untold: this.untold,
+      entered: this.enteredPage,
     });
     return executed.map(({ context: { cs, base, bits, pageHigh }, ip, length, unlisted }) => {
       // The history keeps low halves: code of one context lies in one half.

@@ -47,6 +47,8 @@ export interface RegionText {
   exits: Int32Array<ArrayBuffer>;
 }
 
+/** Word of `WHY` that holds the page in which a region of several was entered while it calls a helper, else this. */
+export const ENTRY_PAGE = 4, NO_PAGE = -1;
 /** Places that an indirect jump is compared with, at most. */
 const MOST_WAYS = 16;
 /** Places at which a region may be entered, at most. */
@@ -223,9 +225,9 @@ class Writer {
   private firstPage(): string {
     const { e } = this, table = e.exits.length;
     for (const offset of this.entries) e.exits.push(offset & -0x1000);
-    if (!e.long) return `const pip=(R[${PAGE_IP}]-EX[${table}+e])|0;`;
-    // One that lies around a multiple of 4 GiB is the interpreter's.
-    return `const p0=(R[${PAGE_IP}]>>>0)-EX[${table}+e],pip=p0|0,piph=R[${PAGE_IP_HI}];` +
+    if (!e.long) return `const pe=R[${PAGE_IP}],pip=(pe-EX[${table}+e])|0;`;
+    // One that lies around a multiple of 4 GiB is the interpreter's: all pages have the same high half.
+    return `const pe=R[${PAGE_IP}],p0=(pe>>>0)-EX[${table}+e],pip=p0|0,piph=R[${PAGE_IP_HI}];` +
       `if(p0<0||p0>4294967295){WHY[0]=${LEFT_OTHER};WHY[1]=0;return n;}`;
   }
 
@@ -324,10 +326,13 @@ class Writer {
         binder.leaveFrame();
       } else if (!context.meaning(binder) && !emitDirect(binder)) {
         const marker = context.marker(e.at, e.next), words = { current: CURRENT, end: PLACE_END };
-        if (context.pages.size > 1) this.enterPage(e.at & -0x1000);
+        // Helpers are told the page; regions are left in the one that they were entered in.
+        const several = context.pages.size > 1;
+        if (several) e.emit(`R[${PAGE_IP}]=(pip+(${e.at & -0x1000}))|0;WHY[${ENTRY_PAGE}]=pe;`);
         if (accessesPort(insn)) binder.callPort(marker, words);
         else if (invalidatesPage(insn)) binder.callInvalidate(marker, words);
         else binder.callHelper(marker, words);
+        if (several) e.emit(`R[${PAGE_IP}]=pe;WHY[${ENTRY_PAGE}]=${NO_PAGE};`);
         // Something happened that the run loop must see to before the next instruction.
         e.emit(
           `if(cpu.attention){n=((R[${PLACE_END}]-${marker})>>3)-1;${
@@ -364,15 +369,6 @@ class Writer {
         this.indirect(node, jump!, block);
         break;
     }
-  }
-
-  /** Emits that the processor is in a page. */
-  private enterPage(page: number): void {
-    this.e.emit(
-      this.e.long
-        ? `R[${PAGE_IP}]=(pip+(${page}))|0;R[${PAGE_IP_HI}]=piph;`
-        : `R[${PAGE_IP}]=(pip+(${page}))|0;`,
-    );
   }
 
   private binder(insn: Insn): JitBinder {

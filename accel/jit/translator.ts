@@ -27,6 +27,7 @@ import * as Records from "../interp/record.ts";
 import { Compiler, MOST_JOINED } from "./compiler.ts";
 import type { Spot } from "./hops.ts";
 import { stringScope } from "./strings.ts";
+import { ENTRY_PAGE, NO_PAGE } from "./region.ts";
 import { x87Scope } from "./x87.ts";
 import * as Exits from "./emitter.ts";
 import { carriesOf, wideCarriesOf, wideResult } from "./emitter.ts";
@@ -127,8 +128,11 @@ export class Translator extends Interpreter {
   private readonly scope: Record<string, unknown>;
   /** The same for 64-bit code. */
   private readonly longScope: Record<string, unknown>;
-  /** Why a region was left, by which way out, and the address of an access that made it, in two halves. */
-  private readonly why = new Int32Array(4);
+  /**
+   * Why a region was left, by which way out, and the address of an access that made it, in two halves; and see
+   * {@linkcode ENTRY_PAGE}.
+   */
+  private readonly why = Int32Array.of(0, 0, 0, 0, NO_PAGE);
   private readonly exits: Float64Array = new Float64Array(REASONS.length);
   private readonly placeOf: (ip: number, high: number) => number;
   private readonly runRegion: (p: number) => number;
@@ -428,6 +432,15 @@ export class Translator extends Interpreter {
   protected override leaveRegion(): void {
     this.tell();
     this.enteredAt = 0;
+    const { R, why } = this, page = why[ENTRY_PAGE];
+    why[ENTRY_PAGE] = NO_PAGE;
+    // The instruction that ends here is in another page than where the region was entered.
+    if (page !== NO_PAGE && page !== R[PAGE_IP]) this.note(-1 - (page >>> 12));
+  }
+
+  protected override get enteredPage(): number | undefined {
+    const page = this.why[ENTRY_PAGE];
+    return page === NO_PAGE ? undefined : page;
   }
 
   /** Notes for the history what the region that executes has done until now. */

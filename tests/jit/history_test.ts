@@ -8,7 +8,7 @@ import { assemble, type Code, dword, label, rel32, rel8, word } from "../boots/a
 
 const START = 0x1000, HANDLER = 0x3000, IDT = 0x4000;
 
-/** Loops, calls, and each eighth time an x87 instruction that faults since there is no coprocessor. */
+/** Loops, calls, and now and then executes x87 instructions, which fault since there is no coprocessor. */
 const PROGRAM: Code = [
   label("loop"),
   ...[0x40, 0x01, 0xc3], // inc eax; add ebx, eax
@@ -22,6 +22,9 @@ const PROGRAM: Code = [
   { fill: 0x1000 },
   label("sub"), // on the next page
   ...[0x89, 0xc2, 0x83, 0xe2, 3], // mov edx, eax; and edx, 3
+  ...[0x0f, 0x01, 0xe1], // smsw ecx, which regions call a helper for
+  ...[0xa9, dword(31), 0x75, rel8("again")], // test eax, 31; jnz
+  ...[0xdb, 0xe3], // fninit, whose helper faults
   label("again"),
   ...[0x42, 0x83, 0xfa, 4, 0x75, rel8("again")], // inc edx; cmp edx, 4; jne
   0xc3,
@@ -52,7 +55,11 @@ function trace(count: number): number[] {
   return executed;
 }
 
-const how: [string, JitOptions][] = [["at first sight", { eager: true }], ["when hot", {}]];
+const how: [string, JitOptions][] = [
+  ["at first sight", { eager: true }],
+  ["when hot", {}],
+  ["and joined over two pages", { sample: 1000, hot: 2000, trial: 16, join: 64 }],
+];
 for (const [name, options] of how) {
   Deno.test(`The instructions that code translated ${name} executed last are listed, or counted`, () => {
     const COUNT = 20_000, executed = trace(COUNT), interpreter = engine.make;
