@@ -21,15 +21,6 @@ export class Cluster {
 
   constructor(private readonly store: RegionStore, private readonly limits: ClusterLimits) {}
 
-  /** Characters that a text of all would have, if it were like theirs. */
-  get text(): number {
-    return this.textOf(this.offsets.size, this.characters, this.instructions);
-  }
-
-  private textOf(size: number, characters: number, instructions: number): number {
-    return instructions === 0 ? 0 : size * characters / instructions;
-  }
-
   /** Takes in a code page at a distance from the first, and what belongs to it. Does nothing and is false if that does not fit. */
   add(page: number, distance: number): boolean {
     const parts = new Map([[page, distance]]), found = new Set<Region>();
@@ -57,10 +48,8 @@ export class Cluster {
       characters += region.size;
       instructions += region.instructions;
     }
-    if (
-      offsets.size > this.limits.instructions ||
-      this.textOf(offsets.size, characters, instructions) > this.limits.characters
-    ) return false;
+    const text = instructions === 0 ? 0 : offsets.size * characters / instructions;
+    if (offsets.size > this.limits.instructions || text > this.limits.characters) return false;
     this.characters = characters;
     this.instructions = instructions;
     for (const region of found) this.regions.add(region);

@@ -247,14 +247,13 @@ export class Compiler {
         hasMeaning,
       );
     const all = merge ? places.map(offsetOf) : [start];
-    let starts = all.slice(0, 1), discovery = follow(starts);
-    if (all.length > 1 && bounds.entries !== undefined) {
-      discovery = follow(all);
-      starts = leading(discovery, all);
-      starts = [...new Set([...starts, ...bounds.entries.map(offsetOf)])];
-      discovery = follow(starts);
-      forgetReturns(discovery);
-    } else if (all.length > 1) {
+    let starts = [start];
+    if (bounds.entries !== undefined) {
+      starts = [...new Set([...leading(follow(all), all), ...bounds.entries.map(offsetOf)])];
+    }
+    let discovery = follow(starts);
+    if (bounds.entries !== undefined) forgetReturns(discovery);
+    else if (all.length > 1) {
       // What is reached from the first place needs no entry, which would break up its loops.
       const reached = new Set(
         [...discovery.blocks.values()].flatMap(({ insns }) => insns.map(({ offset }) => offset)),

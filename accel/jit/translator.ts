@@ -176,7 +176,7 @@ export class Translator extends Interpreter {
       PURE,
       GUARDS,
       HELPERS: { ...HELPERS },
-      FETCH: fetch(x86.mmu.tlb, x86.R),
+      FETCH: executesFrom(x86.mmu.tlb, x86.R),
       LT: x86.mmu64.tlb,
       WIDE,
       cpu: x86,
@@ -203,7 +203,7 @@ export class Translator extends Interpreter {
     this.longScope = {
       ...this.scope,
       HELPERS: { ...HELPERS, ...LONG_HELPERS },
-      FETCH: longFetch(x86.mmu64.tlb, x86.R),
+      FETCH: executesFromLong(x86.mmu64.tlb, x86.R),
     };
   }
 
@@ -560,7 +560,7 @@ export class Translator extends Interpreter {
 }
 
 /** Tells whether the page that is `distance` bytes from the one at `pip` is executed from host page `host`. */
-function fetch(tlb: Int32Array, R: Int32Array) {
+function executesFrom(tlb: Int32Array, R: Int32Array) {
   return (pip: number, distance: number, host: number): boolean => {
     const t = tlb[R[TLB_BASE] + ((pip + distance) >>> 12)];
     return t !== SLOW && t >>> 12 === host;
@@ -568,7 +568,7 @@ function fetch(tlb: Int32Array, R: Int32Array) {
 }
 
 /** The same in 64-bit code, where `piph` is the high half of the address; false across multiples of 4 GiB. */
-function longFetch(tlb: Int32Array, R: Int32Array) {
+function executesFromLong(tlb: Int32Array, R: Int32Array) {
   return (pip: number, piph: number, distance: number, host: number): boolean => {
     const low = (pip + distance) | 0;
     if (distance < 0 ? (low >>> 0) > (pip >>> 0) : (low >>> 0) < (pip >>> 0)) return false;
