@@ -29,7 +29,7 @@ export interface CodeContext {
 export type LeftContexts = readonly (CodeContext | undefined)[];
 
 /** Marks of pages are above this: pages have 20 bits. */
-const CONTEXT = -0x200000;
+export const CONTEXT = -0x200000;
 
 /** What the ring holds where context number `n` was left. */
 export function contextMark(n: number): number {

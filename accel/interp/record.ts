@@ -71,4 +71,4 @@ export const CODE_CS: number = ENGINE + 12,
 /** Added to the place that ends a run in the branch ring where translated code went on from it: places are multiples of 8. */
 export const BY_TRANSLATION = 1;
 /** Entries of the branch ring; a power of two. */
-export const RING_SIZE = 64;
+export const RING_SIZE = 512;

@@ -29,6 +29,7 @@ export class Cluster {
         const here = region.pages.find((part) => part.page === page)!;
         found.add(region);
         for (const part of region.pages) {
+          if (part.borrowed) continue;
           const distance = at + part.index - here.index;
           if ((parts.get(part.page) ?? distance) !== distance) return false;
           parts.set(part.page, distance);
@@ -46,7 +47,7 @@ export class Cluster {
       const [first] = region.pages, shift = (parts.get(first.page)! - first.index) << 12;
       for (const offset of region.offsets) offsets.add(offset + shift);
       characters += region.size;
-      instructions += region.instructions;
+      instructions += region.offsets.size;
     }
     const text = instructions === 0 ? 0 : offsets.size * characters / instructions;
     if (offsets.size > this.limits.instructions || text > this.limits.characters) return false;

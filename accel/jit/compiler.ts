@@ -7,9 +7,18 @@ import type { Insn } from "../x86/decoder.ts";
 import { SEMANTICS } from "../x86/semantics.ts";
 import { SEMANTICS64 } from "../x86/semantics64.ts";
 import { Cluster } from "./cluster.ts";
-import { discover, forgetReturns, leading, weigh } from "./discover.ts";
+import {
+  callOf,
+  discover,
+  type Discovery,
+  forgetReturns,
+  leading,
+  offsetOf,
+  weigh,
+} from "./discover.ts";
 import type { Heat } from "./heat.ts";
 import { writeRegion } from "./region.ts";
+import { RegionPages } from "./region_pages.ts";
 import type { Region, RegionStore } from "./region_store.ts";
 import { translatesString } from "./strings.ts";
 import { type UntoldRegion, untoldRegion } from "./trace.ts";
@@ -22,6 +31,8 @@ export interface CompilerLimits {
   most: number;
   /** Instructions interpreted in a page before it is compiled; an 80th of it for each instruction that is compiled. */
   hot: number;
+  /** Most instructions of a function that becomes part of a region. */
+  call: number;
   /** Whether somebody wants to be told of regions. */
   traces: boolean;
 }
@@ -37,9 +48,14 @@ const MOST_EXTENDED = 8;
 /** Most guest instructions of regions that are joined. */
 export const MOST_JOINED = 1200;
 /** A region is given entries where more than this part of the instructions around are interpreted; so many at a time. */
-const INTERPRETED = 32, MOST_ADDED = 3;
+const INTERPRETED = 8, MOST_ADDED = 3;
 /** Pages of a region, at most. */
 const MOST_PAGES = 8;
+/** Functions that become part of a region where they are called: most instructions of one and of all, and calls within each other. */
+export const MOST_OF_CALL = 40;
+const MOST_OF_CALLS = 200, MOST_DEPTH = 4;
+/** With what it calls, a region is made anew if it becomes so many times as long. */
+const GAINED = 1.2;
 /** Most guest instructions of a region in a page that has more. */
 const MOST_APART = 300;
 /**
@@ -51,8 +67,20 @@ const MOST_APART = 300;
 const MOST_TEXT = 55_000;
 /** Bounds of regions that are joined. */
 const JOINED = { instructions: MOST_JOINED, characters: MOST_TEXT, pages: MOST_PAGES };
+/** Bounds of all regions of a page that are joined. */
+const WHOLE = { instructions: MOST_MERGED, characters: MOST_TEXT * 0.9, pages: 1 };
 /** After so many of a page's regions were invalidated its code is left to the interpreter. */
 const MOST_INVALIDATIONS = 4;
+
+/** Bounds of one region: see {@linkcode Compiler.compile}. */
+interface Bounds {
+  most: number;
+  pages: ReadonlyMap<number, number>;
+  entries?: readonly number[];
+  again?: number;
+  /** Most instructions of functions that become part of it. */
+  calls?: number;
+}
 
 /** What a compiler works on. */
 export interface CompilerSource {
@@ -63,6 +91,8 @@ export interface CompilerSource {
   /** Instructions executed until now, and those that regions executed. */
   readonly count: () => number;
   readonly executed: () => number;
+  /** The code page a number of pages from one, as the processor sees both now; 0 if it does not, or there is none. */
+  readonly near: (page: number, distance: number) => number;
 }
 
 /** Makes the regions that one processor finds hot. */
@@ -92,7 +122,17 @@ export class Compiler {
     const apart = heat.placesOf(page).filter((p) => C[p + OP] !== OP_REGION);
     // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
     const outside = apart.filter((p) => !among(p, "inside") || this.isTarget(page, p));
-    if (mates.some(({ joined }) => joined) && this.extend(page, outside)) return;
+    if (mates.some(({ joined }) => joined)) {
+      if (this.isMuch(page)) {
+        if (this.extend(page, outside)) return;
+      } else {
+        // Making all of it anew would cost more than it gives.
+        const beside = outside.filter((p) => !among(p, "offsets"));
+        if (beside.length > 0) this.compile(page, hottest(heat, beside));
+        else this.leave(page);
+        return;
+      }
+    }
     const size = mates.reduce((n, { instructions }) => n + instructions, 0);
     const text = mates.reduce((n, { size }) => n + size, 0);
     const merge = outside.length > 0 && size < MOST_MERGED && text < MOST_TEXT * 0.8 &&
@@ -101,6 +141,18 @@ export class Compiler {
     const hot = hottest(heat, merge ? outside : apart);
     if (merge) { for (const { places } of mates) hot.push(...places); }
     this.compile(page, hot, merge ? mates : undefined);
+  }
+
+  /** Leaves a code page as it is until it is hot again. */
+  private leave(page: number): void {
+    this.store.heat.cool(page);
+    this.store.make(page, this.source.executed());
+  }
+
+  /** Whether much was interpreted in a code page, measured by what regions executed since it was compiled last. */
+  private isMuch(page: number): boolean {
+    const { store, source } = this;
+    return store.heat.ofPage(page) * INTERPRETED > source.executed() - store.madeAt(page);
   }
 
   /** Makes regions of a code page that were joined anew with what is hot there now; false if that does not fit. */
@@ -113,14 +165,6 @@ export class Compiler {
     const hot = hottest(heat, places);
     // What the regions contain, but cannot be entered at.
     const within = hot.filter((p) => cluster.offsets.has(C[p + F_PLACE] & 0xfff));
-    if (
-      within.length === hot.length &&
-      heat.ofPage(page) * INTERPRETED < this.source.executed() - store.madeAt(page)
-    ) {
-      heat.cool(page);
-      store.make(page, this.source.executed());
-      return true;
-    }
     const regions = [...cluster.regions];
     const entries = [...within.slice(0, MOST_ADDED), ...regions.flatMap(({ added }) => added)];
     hot.push(...regions.flatMap(({ places }) => places));
@@ -164,11 +208,31 @@ export class Compiler {
     this.compile(first, places, regions, { most: MOST_JOINED, pages: cluster.pages, entries: [] });
   }
 
+  /** Makes one region of those of a page, or one anew if more of what it calls can be part of it now. */
+  remake(id: number): void {
+    const { store } = this, region = store.find(id);
+    if (region === undefined) return;
+    const { joined, added, places, pages } = region, [{ page }] = pages, mates = store.mates(page);
+    if (!joined && mates.length > 1 && !mates.some(({ joined }) => joined)) {
+      const cluster = new Cluster(store, WHOLE);
+      if (cluster.add(page, 0)) {
+        const all = mates.flatMap(({ places }) => places);
+        this.compile(page, all, mates, { most: MOST_INSTRUCTIONS, entries: [] });
+        return;
+      }
+    }
+    const own = new Map<number, number>();
+    for (const { page, index, borrowed } of pages) if (!borrowed) own.set(page, index);
+    const most = joined ? MOST_JOINED : MOST_INSTRUCTIONS, entries = joined ? added : undefined;
+    this.compile(page, [...places], [region], { most, pages: own, entries, again: id });
+  }
+
   /**
    * Compiles the region that begins at the records at `places`, which takes the place of `mates`, or without
    * those is one beside what the page has.
    *
    * @param bounds.pages the code pages that may be part of it, with their linear distances in pages
+   * @param bounds.again the number of the only one of `mates`, of whose pages others are to stay
    * @param bounds.entries records among `places` at which it is entered though others lead there
    */
   compile(
@@ -179,10 +243,11 @@ export class Compiler {
       most = mates === undefined ? MOST_APART : MOST_INSTRUCTIONS,
       pages = new Map([[page, 0]]),
       entries,
-    }: { most?: number; pages?: ReadonlyMap<number, number>; entries?: readonly number[] } = {},
+      again,
+    }: Partial<Bounds> = {},
   ): void {
     const began = performance.now(),
-      bounds = { most: Math.min(this.limits.most, most), pages, entries };
+      bounds = { most: Math.min(this.limits.most, most), pages, entries, again };
     this.translate(page, places, mates, bounds, began);
     this.store.spent(performance.now() - began);
   }
@@ -191,10 +256,13 @@ export class Compiler {
     page: number,
     places: readonly number[],
     mates: readonly Region[] | undefined,
-    bounds: { most: number; pages: ReadonlyMap<number, number>; entries?: readonly number[] },
+    bounds: Bounds,
     began: number,
   ): void {
-    const { code, store } = this, { heat } = store, C = code.records, { most, pages } = bounds;
+    const { code, store } = this,
+      { heat } = store,
+      C = code.records,
+      { most, pages, again } = bounds;
     // Regions that are joined were paid for before.
     const joins = mates !== undefined && places.every((p) => C[p + OP] === OP_REGION);
     const hostOf = (page: number) => code.owners[page] % code.hostPages;
@@ -210,19 +278,18 @@ export class Compiler {
       store.raise(page, 2 * store.limit(page, this.limits.hot));
       return;
     }
-    const byIndex = new Map([...pages].map(([page, index]) => [index, page]));
-    const known = (offset: number) => {
-      const page = byIndex.get(offset >> 12);
-      return page === undefined ? 0 : code.places[(page << 12) | (offset & 0xfff)];
-    };
-    const seen = (offset: number) => heat.seen[known(offset) >> 3] !== 0;
-    const offsetOf = (place: number) =>
-      (pages.get(code.recordPages[place >> 3])! << 12) | (C[place + F_PLACE] & 0xfff);
+    const near = (distance: number) => this.source.near(page, distance);
+    const reach = new RegionPages(code, pages, near), { own, borrowed } = reach;
+    const seen = (offset: number) => heat.seen[reach.placeAt(offset) >> 3] !== 0;
+    const offsetAt = (place: number) => reach.offsetAt(place);
     const linked = (at: number) =>
       at !== 0 && C[(C[at + OP] === OP_REGION ? store.shadows[at >> 3] : at) + F_LINK] !== 0;
-    const before = mates?.reduce((n, { instructions }) => n + instructions, 0) ?? 0;
-    const merge = mates !== undefined, start = offsetOf(places[0]);
-    const hosts = new Map([...byIndex].map(([index, page]) => [index, hostOf(page)]));
+    // What was made from a page is found there again, if it is to be.
+    const mayContain = (place: number) =>
+      again === undefined && merge || C[place + OP] !== OP_REGION || places.includes(place);
+    const before = mates?.reduce((n, { offsets }) => n + offsets.size, 0) ?? 0;
+    const merge = mates !== undefined, start = offsetAt(places[0]);
+    const { calls = MOST_OF_CALLS } = bounds;
     const follow = (starts: readonly number[]) =>
       discover(
         code.decoder,
@@ -230,26 +297,32 @@ export class Compiler {
           bytes: this.source.memory,
           bits: long ? 64 : 32,
           protectedMode: long || (mode & MODE_PROTECTED) !== 0,
-          pages: hosts,
+          pages: own,
+          borrowed,
         },
         starts,
         {
           instructions: most,
-          known: (offset) =>
-            this.limits.eager || seen(offset) && (merge || C[known(offset) + OP] !== OP_REGION),
+          known: (offset) => this.limits.eager || seen(offset) && mayContain(reach.placeAt(offset)),
           ways: (offset, target, next) => {
             if (this.limits.eager) return [true, true];
-            const jump = known(offset), taken = known(target);
+            const jump = reach.placeAt(offset), taken = reach.placeAt(target);
             // A jump that was taken within its page knows where it leads.
             return [taken !== 0 && (seen(target) || linked(jump)), seen(next)];
+          },
+          calls: {
+            each: this.limits.call,
+            all: calls,
+            depth: MOST_DEPTH,
+            known: (offset) => reach.borrow(offset >> 12) && (this.limits.eager || seen(offset)),
           },
         },
         hasMeaning,
       );
-    const all = merge ? places.map(offsetOf) : [start];
+    const all = merge ? places.map(offsetAt) : [start];
     let starts = [start];
     if (bounds.entries !== undefined) {
-      starts = [...new Set([...leading(follow(all), all), ...bounds.entries.map(offsetOf)])];
+      starts = [...new Set([...leading(follow(all), all), ...bounds.entries.map(offsetAt)])];
     }
     let discovery = follow(starts);
     if (bounds.entries !== undefined) forgetReturns(discovery);
@@ -266,8 +339,13 @@ export class Compiler {
       heat.leave(places[0]);
       return;
     }
-    let size = 0;
-    for (const { insns } of discovery.blocks.values()) size += insns.length;
+    let size = 0, parts = 0;
+    for (const { start, insns } of discovery.blocks.values()) {
+      if (callOf(start) === 0) size += insns.length;
+      else parts += insns.length;
+    }
+    const hosts = reach.hosts(discovery);
+    if (again !== undefined && size + parts < store.at(again).instructions * GAINED) return;
     const cost = (size - before) * this.limits.hot / 80;
     if (!this.limits.eager && !joins && heat.ofPage(page) < cost) {
       store.raise(page, cost);
@@ -292,10 +370,14 @@ export class Compiler {
       },
     });
     if (text.body.length > MOST_TEXT) {
+      if (parts > 0) {
+        const fewer = calls > MOST_OF_CALL ? calls >> 1 : 0;
+        this.translate(page, places, mates, { ...bounds, calls: fewer }, began);
+        return;
+      }
       // Regions that are there serve better than one that has not all of their code.
       if (bounds.entries !== undefined) {
-        heat.cool(page);
-        store.make(page, this.source.executed());
+        this.leave(page);
         return;
       }
       const fewer = Math.min(most, weigh(discovery)) * 0.9 * MOST_TEXT / text.body.length;
@@ -309,26 +391,13 @@ export class Compiler {
         (starts[0] & 0xfff).toString(16)
       }(n,e){${text.body}})`,
     ) as Region["make"];
-    const spans = new Map<number, { from: number; to: number }>();
-    const inside = new Set<number>(), offsets = new Set<number>();
-    for (const block of discovery.blocks.values()) {
-      const index = block.start >> 12, span = spans.get(index) ?? { from: 0x1000, to: 0 };
-      spans.set(index, span);
-      for (const { insn, offset } of block.insns) {
-        const at = offset & 0xfff;
-        offsets.add(offset);
-        if (offset !== block.start) inside.add(offset);
-        span.from = Math.min(span.from, at);
-        span.to = Math.max(span.to, at + insn.length);
-      }
-    }
     if (full) return;
     const entries = text.entries.map((offset) =>
       code.find(hosts.get(offset >> 12)! << 12, offset & 0xfff, mode)
     );
     // Room ran out and everything was forgotten: what is still hot will be found again.
     if (code.flushes !== flushes) return;
-    const { instructions } = text;
+    const { instructions } = text, { spans, offsets, inside } = extent(discovery);
     let untold: UntoldRegion | undefined;
     if (this.limits.traces) {
       untold = untoldRegion(discovery, text, this.source.memory, {
@@ -343,17 +412,18 @@ export class Compiler {
         hostTime: performance.now() - began,
       });
     }
-    if (!this.limits.eager) {
+    if (again !== undefined) store.replaceOne(again);
+    else {
       for (const page of pages.keys()) {
+        if (merge && mates.length > 0) store.replace(page);
+        if (this.limits.eager) continue;
         const limit = store.limit(page, this.limits.hot);
         if (merge) {
-          store.replace(page);
           if (mates.length > 0) store.countMerge(page);
           const joined = Math.max(limit, this.limits.hot * 2 ** store.merged(page));
           store.raise(page, bounds.entries === undefined ? 2 * limit : joined);
         }
-        store.make(page, this.source.executed());
-        heat.cool(page);
+        this.leave(page);
       }
     }
     store.add(
@@ -362,9 +432,10 @@ export class Compiler {
         exits: text.exits,
         long,
         pages: [...spans].map(([index, span]) => ({
-          page: byIndex.get(index)!,
+          page: reach.page(index),
           index,
           host: hosts.get(index)!,
+          borrowed: borrowed.has(index),
           ...span,
         })).sort((a, b) => Number(b.index === 0) - Number(a.index === 0)),
         instructions,
@@ -374,11 +445,32 @@ export class Compiler {
         places: [],
         joined: bounds.entries !== undefined,
         added: bounds.entries ?? [],
+        tried: false,
+        again: 0,
         untold,
       },
       entries,
     );
   }
+}
+
+/** Which bytes of its pages a region is made from, by index, and the offsets of its own instructions: see {@linkcode Region}. */
+function extent({ blocks }: Discovery) {
+  const spans = new Map<number, { from: number; to: number }>();
+  const inside = new Set<number>(), offsets = new Set<number>();
+  for (const { start, insns } of blocks.values()) {
+    const index = offsetOf(start) >> 12, span = spans.get(index) ?? { from: 0x1000, to: 0 };
+    spans.set(index, span);
+    for (const { insn, offset } of insns) {
+      const at = offset & 0xfff;
+      span.from = Math.min(span.from, at);
+      span.to = Math.max(span.to, at + insn.length);
+      if (callOf(start) !== 0) continue;
+      offsets.add(offset);
+      if (offset !== start) inside.add(offset);
+    }
+  }
+  return { spans, offsets, inside };
 }
 
 /** The places that have at least an eighth of the first one's heat. */

@@ -1,5 +1,6 @@
 /** What the interpreter spends its instructions on, estimated from looks at its ring of branches. */
 import type { CodeCache } from "../interp/code_cache.ts";
+import { CONTEXT } from "../interp/history.ts";
 import { BY_TRANSLATION, F_PLACE, OP, OP_REGION, RECORD, RING_SIZE } from "../interp/record.ts";
 
 /** Heat of a place that is never to be compiled. */
@@ -15,6 +16,8 @@ export class Heat {
   private readonly places: Float32Array;
   /** By code page number: instructions interpreted since it was last compiled. */
   private readonly pages: Float64Array;
+  /** By code page number: where the processor last executed it, as the low half of its linear address. */
+  private readonly linear: Int32Array;
   /** Where runs of the ring begin, and how many records they have. */
   private readonly starts = new Int32Array(RING_SIZE);
   private readonly lengths = new Int32Array(RING_SIZE);
@@ -24,6 +27,7 @@ export class Heat {
     this.seen = new Uint8Array(records);
     this.places = new Float32Array(records);
     this.pages = new Float64Array(code.owners.length);
+    this.linear = new Int32Array(code.owners.length);
   }
 
   /** Forgets everything. */
@@ -41,6 +45,11 @@ export class Heat {
   /** Instructions interpreted in a code page since {@linkcode Heat.cool}. */
   ofPage(page: number): number {
     return this.pages[page];
+  }
+
+  /** Where a code page was executed last, if it ever was interpreted. */
+  linearOf(page: number): number {
+    return this.linear[page];
   }
 
   /** Has a place never be hot again. */
@@ -73,6 +82,7 @@ export class Heat {
    *
    * @param newest position of the newest entry in the ring
    * @param oldest position of an entry that was looked at before
+   * @param here low half of the linear address of the page that code executes in now
    * @param instructions what was interpreted since the last look
    * @param found told of each page that some fell to
    */
@@ -80,15 +90,21 @@ export class Heat {
     ring: Int32Array,
     newest: number,
     oldest: number,
+    here: number,
     instructions: number,
     found: (page: number) => void,
   ): void {
-    const { code: { records: C, recordPages }, starts, lengths, seen, places, pages } = this;
-    let runs = 0, total = 0, end = 0;
+    const { code: { records: C, recordPages }, starts, lengths, seen, places, pages, linear } =
+      this;
+    let runs = 0, total = 0, end = 0, low = here;
     for (let n = 0, at = newest; n < RING_SIZE - 1 && at > oldest; n++, at--) {
       const entry = ring[at & (RING_SIZE - 1)];
       if (entry === 0) break;
-      if (entry < 0) continue;
+      if (entry < 0) {
+        // The page that was left here.
+        if (entry > CONTEXT) low = (-1 - entry) << 12;
+        continue;
+      }
       if (end === 0 || (entry & BY_TRANSLATION) !== 0) {
         end = entry;
         continue;
@@ -100,6 +116,7 @@ export class Heat {
         continue;
       }
       for (let p = entry; p <= last; p += RECORD) seen[p >> 3] = 1;
+      linear[recordPages[entry >> 3]] = low;
       if (C[entry + OP] === OP_REGION) continue;
       starts[runs] = entry;
       lengths[runs] = ((last - entry) >> 3) + 1;

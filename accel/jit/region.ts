@@ -6,7 +6,7 @@ import * as S from "../x86/state.ts";
 import { CURRENT, LONG_BASE, PAGE_IP, PAGE_IP_HI, PLACE_END, TLB_BASE } from "../interp/record.ts";
 import { JitBinder, type Jump } from "./binder.ts";
 import { accessesPort, emitDirect, invalidatesPage } from "./direct.ts";
-import type { Block, Discovery } from "./discover.ts";
+import { type Block, callOf, type Discovery, offsetOf } from "./discover.ts";
 import {
   Emitter,
   EXIT_COUNT,
@@ -91,7 +91,9 @@ class Writer {
     }
     for (const block of discovery.blocks.values()) {
       const { ending } = block;
-      if (ending.kind === "call" && this.ids.has(ending.to) && this.ids.has(ending.back)) {
+      // What is there for one call returns to that only.
+      if (ending.kind !== "call" || callOf(ending.to) !== 0) continue;
+      if (this.ids.has(ending.to) && this.ids.has(ending.back)) {
         if (!this.returns.includes(ending.back)) this.returns.push(ending.back);
       }
     }
@@ -157,7 +159,8 @@ class Writer {
     const plain = shape({ successors: this.edges(), dispatch: new Map() });
     for (const header of plain.headers) {
       const block = this.nodes[header];
-      if (block === undefined || this.entries.includes(block.start)) continue;
+      if (block === undefined || callOf(block.start) !== 0) continue;
+      if (this.entries.includes(block.start)) continue;
       let outer = plain.dominator[header];
       while (outer !== 0 && !plain.headers.has(outer)) outer = plain.dominator[outer];
       if (outer === 0 && this.entries.length < MOST_ENTRIES) this.entries.push(block.start);
@@ -236,7 +239,7 @@ class Writer {
     const { e } = this, page = to & -0x1000;
     if (page === (from & -0x1000)) return;
     const holds = `FETCH(pip,${e.long ? "piph," : ""}${page},${this.context.pages.get(to >> 12)})`;
-    e.emit(`if(!${holds})${e.exit(to, LEFT_JUMP)}`);
+    e.emit(`if(!${holds})${e.exit(offsetOf(to), LEFT_JUMP)}`);
   }
 
   /** Emits a node and all that it dominates. */
@@ -290,7 +293,7 @@ class Writer {
     }
     const block = this.nodes[node]!;
     if (this.checks(node)) {
-      e.emit(`if(n<${this.length(node)})${e.exit(block.start, LEFT_BUDGET)}`);
+      e.emit(`if(n<${this.length(node)})${e.exit(offsetOf(block.start), LEFT_BUDGET)}`);
     }
     this.block(block, node);
   }
@@ -346,7 +349,7 @@ class Writer {
     const { ending } = block;
     switch (ending.kind) {
       case "stop":
-        e.emit(e.exit(ending.to, LEFT_OTHER));
+        e.emit(e.exit(offsetOf(ending.to), LEFT_OTHER));
         break;
       case "next":
       case "jump":
@@ -379,6 +382,8 @@ class Writer {
   private ways(block: Block): number[] {
     const { ending } = block;
     if (ending.kind !== "indirect" || ending.call) return [];
+    if (ending.back !== undefined) return [ending.back].filter((at) => this.ids.has(at));
+    if (callOf(block.start) !== 0) return [];
     const jumps = block.insns[block.insns.length - 1].insn.form.row.semantic === "jmp_near";
     const starts = jumps ? this.starts.filter((at) => this.ids.has(at)).slice(0, MOST_WAYS) : [];
     return [...new Set([...this.returns, ...starts])];
@@ -391,7 +396,9 @@ class Writer {
     if (ways.length > 0) {
       const saved = e.save();
       for (const offset of ways) {
-        e.emit(`if(${target}===${offset}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`);
+        e.emit(
+          `if(${target}===${offsetOf(offset)}${toHigh === undefined ? "" : `&&${toHigh}===piph`}){`,
+        );
         e.restore(saved);
         this.cross(block.start, offset);
         this.go(node, this.ids.get(offset)!);
@@ -408,7 +415,7 @@ class Writer {
 
   private goOffset(from: number, block: Block, offset: number): void {
     const target = this.ids.get(offset);
-    if (target === undefined) this.e.emit(this.e.exit(offset, LEFT_JUMP));
+    if (target === undefined) this.e.emit(this.e.exit(offsetOf(offset), LEFT_JUMP));
     else {
       this.cross(block.start, offset);
       this.go(from, target);

@@ -18,6 +18,8 @@ export interface RegionPage {
   readonly host: number;
   readonly from: number;
   readonly to: number;
+  /** Whether only functions that the region calls are there: it is not one of the page's regions. */
+  readonly borrowed: boolean;
 }
 
 /** Translated code. */
@@ -42,6 +44,10 @@ export interface Region {
   readonly added: readonly number[];
   /** Records that lead here. */
   readonly places: number[];
+  /** Whether it was found not to be worth being entered, and tried to be made better. */
+  tried: boolean;
+  /** Entries after which it is to be made again if that is of use; 0 as long as none are set. */
+  again: number;
   /** What tracing is to be told when it is entered for the first time. */
   untold?: UntoldRegion;
 }
@@ -128,7 +134,7 @@ export class RegionStore {
   private ofPage(page: number): number[] {
     const host = this.code.owners[page] % this.code.hostPages;
     return [...this.byPage.get(host) ?? []].filter((id) =>
-      this.at(id).pages.some((part) => part.page === page)
+      this.at(id).pages.some((part) => part.page === page && !part.borrowed)
     );
   }
 
@@ -164,18 +170,24 @@ export class RegionStore {
 
   /** Gives up the regions of a code page for one that takes their place. */
   replace(page: number): void {
-    for (const id of this.ofPage(page)) {
-      this.replaced++;
-      this.remove(id);
-    }
+    for (const id of this.ofPage(page)) this.replaceOne(id);
   }
 
-  /** Gives up a region that is not worth being entered: its page is compiled again only after much more was interpreted. */
+  /** Gives up a region for another one that takes its place. */
+  replaceOne(id: number): void {
+    this.replaced++;
+    this.remove(id);
+  }
+
+  /** Gives up a region that is not worth being entered. None will begin where it did, and its page is compiled again only after more was interpreted. */
   giveUp(id: number, first: number): void {
-    const { pages } = this.at(id);
+    const { pages, places } = this.at(id);
     this.unworthy++;
     this.remove(id);
-    for (const { page } of pages) this.raise(page, 4 * this.limit(page, first));
+    for (const place of places) this.heat.leave(place);
+    for (const { page, borrowed } of pages) {
+      if (!borrowed) this.raise(page, 2 * this.limit(page, first));
+    }
   }
 
   /** Counts entries that did little; true when there were so many that the page's regions are to become one, and ever more after that. */
@@ -197,9 +209,9 @@ export class RegionStore {
   /** Gives up a region which is left at accesses that share a check too often: it is to be made again without that. */
   beCareful(id: number): void {
     const { pages, instructions } = this.at(id);
-    this.replaced++;
-    this.remove(id);
-    for (const { page } of pages) {
+    this.replaceOne(id);
+    for (const { page, borrowed } of pages) {
+      if (borrowed) continue;
       this.careful.add(this.code.owners[page]);
       this.raise(page, instructions);
     }

@@ -1,6 +1,6 @@
 /** What tracing is told of a region. Linear addresses are known only when it is entered. */
 import type { TranslatedBlock, TranslatedRegion } from "../../core/machine/cpu.ts";
-import type { Block, Discovery } from "./discover.ts";
+import { type Block, type Discovery, offsetOf } from "./discover.ts";
 import type { RegionText } from "./region.ts";
 
 /** A region by offsets in its page. */
@@ -10,13 +10,13 @@ function ending({ ending }: Block): TranslatedBlock["ending"] {
   const { kind } = ending;
   switch (kind) {
     case "branch":
-      return { kind, targets: [ending.taken, ending.to] };
+      return { kind, targets: [ending.taken, ending.to].map(offsetOf) };
     case "call":
-      return { kind, targets: [ending.to, ending.back] };
+      return { kind, targets: [ending.to, ending.back].map(offsetOf) };
     case "indirect":
       return { kind, targets: [] };
     default:
-      return { kind, targets: [ending.to] };
+      return { kind, targets: [offsetOf(ending.to)] };
   }
 }
 
@@ -35,7 +35,7 @@ export function untoldRegion(
     ...region,
     entries,
     blocks: [...blocks.values()].map((block) => ({
-      address: block.start,
+      address: offsetOf(block.start),
       instructions: block.insns.map(({ insn, offset }) => ({
         address: offset,
         bytes: memory.slice(at(offset), at(offset) + insn.length),

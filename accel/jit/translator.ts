@@ -24,7 +24,7 @@ import { recentAt } from "../interp/code_cache.ts";
 import { Interpreter } from "../interp/interpreter.ts";
 import * as After from "../interp/operations.ts";
 import * as Records from "../interp/record.ts";
-import { Compiler, MOST_JOINED } from "./compiler.ts";
+import { Compiler, MOST_JOINED, MOST_OF_CALL } from "./compiler.ts";
 import type { Spot } from "./hops.ts";
 import { stringScope } from "./strings.ts";
 import { ENTRY_PAGE, NO_PAGE } from "./region.ts";
@@ -56,8 +56,8 @@ const {
   RING_SIZE,
   TLB_BASE,
 } = Records;
-const { LONG_FETCH } = LongTables;
-const { FAULTS, RESOLVED, UNRESOLVED } = Tables;
+const { LONG_FETCH, LONG_USER } = LongTables;
+const { FAULTS, RESOLVED, TLB_USER, UNRESOLVED } = Tables;
 const { SLOW } = Tlb;
 const {
   ACCESS_WRITE,
@@ -85,6 +85,8 @@ export interface JitOptions {
   /** Entries of a region after which it is judged, a power of two, and how many in all until regions are joined; for tests. */
   trial?: number;
   join?: number;
+  /** Most instructions of a function that becomes part of regions that call it; for tests. */
+  call?: number;
   /** Characters that the texts of all regions may have together; for tests. */
   budget?: number;
   /** Told of each region when it is entered for the first time. Must not throw. */
@@ -99,6 +101,8 @@ const LONGEST_STRETCH = 1 << 18;
 const HOT = 250_000;
 /** Regions are left for others of their page so often, doing less than so much in between, until they become one. */
 const JOIN_AFTER = 2_000_000, JOIN_BELOW = 64;
+/** A region that does no more is made again after so many trials, if that is of use, and after four times as many. */
+const AGAIN = 16;
 /** Instructions that a region does in the time that leaving it for memory takes, about. */
 const MISS_COST = 500;
 /** A region that does less than so many instructions a time, over so many times, is not worth being entered. */
@@ -115,6 +119,7 @@ export class Translator extends Interpreter {
   private readonly hot: number;
   private readonly trial: number;
   private readonly joinAfter: number;
+  private readonly call: number;
   private readonly sample: number;
   private readonly trace: JitOptions["trace"];
   /** What the processors of one board share, and this one's own functions by region number. */
@@ -149,6 +154,8 @@ export class Translator extends Interpreter {
   private executedAt = 0;
   /** The region that is to become one with those that it leads to, or -1. */
   private joining = -1;
+  /** One that is to be made again. */
+  private remaking = -1;
   /** How far the ring of branches was looked at. */
   private lookedTo = 0;
 
@@ -162,6 +169,7 @@ export class Translator extends Interpreter {
     this.hot = peer?.hot ?? options.hot ?? HOT;
     this.trial = peer?.trial ?? options.trial ?? TRIAL;
     this.joinAfter = peer?.joinAfter ?? options.join ?? JOIN_AFTER;
+    this.call = peer?.call ?? options.call ?? MOST_OF_CALL;
     this.stretch = this.sample = peer?.sample ?? options.sample ?? SAMPLE;
     this.store = peer?.store ?? new RegionStore(this.code, options.budget);
     this.store.join(this.functions, this.waysOut, this.links);
@@ -193,10 +201,17 @@ export class Translator extends Interpreter {
     };
     // What is told changes while code executes.
     const count = () => this.instructions, executed = () => this.executed;
+    const near = (page: number, distance: number) => this.near(page, distance);
     this.compiler = new Compiler(
-      { code: this.code, store: this.store, memory: bus.memory.host.bytes, count, executed },
+      { code: this.code, store: this.store, memory: bus.memory.host.bytes, count, executed, near },
       Object.keys(this.scope),
-      { eager: this.eager, most: this.most, hot: this.hot, traces: this.trace !== undefined },
+      {
+        eager: this.eager,
+        most: this.most,
+        hot: this.hot,
+        call: this.call,
+        traces: this.trace !== undefined,
+      },
     );
     this.placeOf = this.makePlaceOf();
     this.runRegion = this.makeRunRegion();
@@ -423,9 +438,18 @@ export class Translator extends Interpreter {
     if (missed > trial >> 3 && missed * MISS_COST > done && !store.isCareful(page)) {
       store.beCareful(id);
     } else if (done < trial * WORTH) {
-      if (!this.eager) store.giveUp(id, this.hot);
-    } else if (done < trial * JOIN_BELOW && store.hopped(page, trial, this.joinAfter)) {
-      this.joining = id;
+      // It may be worth more as part of a larger one.
+      if (!region.tried) this.remaking = id;
+      else if (!this.eager) store.giveUp(id, this.hot);
+      region.tried = true;
+    } else if (done < trial * JOIN_BELOW) {
+      const uses = store.uses[at];
+      if (region.again === 0) region.again = AGAIN * trial;
+      if (store.hopped(page, trial, this.joinAfter)) this.joining = id;
+      else if (uses >= region.again) {
+        region.again *= 4;
+        this.remaking = id;
+      }
     }
   }
 
@@ -488,13 +512,36 @@ export class Translator extends Interpreter {
     };
   }
 
+  /** See `CompilerSource`. */
+  private near(page: number, distance: number): number {
+    const { code: { owners, pages, hostPages }, store: { heat } } = this;
+    const low = heat.linearOf(page), owner = owners[page], host = owner % hostPages;
+    for (const user of [false, true]) {
+      if (this.fetched(low, user) !== host) continue;
+      const other = this.fetched(low + (distance << 12), user);
+      if (other >= 0) return pages[owner - host + other];
+    }
+    return 0;
+  }
+
+  /** The host page that code is fetched from at the linear address of a page, as far as the TLB knows, or -1. */
+  private fetched(low: number, user: boolean): number {
+    const { R, x86: { mmu: { tlb }, mmu64: { tlb: longTlb } } } = this;
+    if (R[S.LONG] === 0) {
+      const host = tlb[(user ? TLB_USER : 0) + (low >>> 12)];
+      return host === SLOW ? -1 : host >>> 12;
+    }
+    const e = LONG_FETCH + (user ? LONG_USER : 0) + ((low >>> 10) & 0xfffc);
+    return longTlb[e] === (low | 0) ? longTlb[e + 2] >>> 12 : -1;
+  }
+
   /** Makes this processor's function of a region. */
   private bind(id: number, p: number): RegionFunction {
     const region = this.store.at(id), { make, long, exits, untold } = region;
     const scope = Object.values(long ? this.longScope : this.scope);
     const began = performance.now();
     this.waysOut[id] = exits;
-    this.links[id] = region.pages.length === 1;
+    this.links[id] = region.pages.filter(({ borrowed }) => !borrowed).length === 1;
     this.functions[id] = make(...scope, exits);
     this.store.spent(performance.now() - began);
     if (untold !== undefined) {
@@ -514,6 +561,11 @@ export class Translator extends Interpreter {
       this.joining = -1;
       this.compiler.join(id);
     }
+    if (this.remaking >= 0) {
+      const id = this.remaking;
+      this.remaking = -1;
+      this.compiler.remake(id);
+    }
     const interpreted = now - this.lookedAt - (executed - this.executedAt);
     // Where regions do nearly everything, being interrupted by looks costs more than they tell.
     if (this.sample === SAMPLE) {
@@ -527,7 +579,7 @@ export class Translator extends Interpreter {
     const newest = R[RING_AT], oldest = newest < this.lookedTo ? 0 : this.lookedTo;
     this.lookedTo = newest;
     let hottest = 0;
-    heat.look(this.branches, newest, oldest, Math.max(0, interpreted), (page) => {
+    heat.look(this.branches, newest, oldest, R[PAGE_IP], Math.max(0, interpreted), (page) => {
       if (heat.ofPage(page) >= store.limit(page, this.hot)) hottest = page;
     });
     if (hottest !== 0) this.compiler.compilePage(hottest);

@@ -58,7 +58,8 @@ function trace(count: number): number[] {
 const how: [string, JitOptions][] = [
   ["at first sight", { eager: true }],
   ["when hot", {}],
-  ["and joined over two pages", { sample: 1000, hot: 2000, trial: 16, join: 64 }],
+  ["and joined over two pages", { sample: 1000, hot: 2000, trial: 16, join: 64, call: 0 }],
+  ["with what it calls in another page", { sample: 1000, hot: 2000, trial: 16 }],
 ];
 for (const [name, options] of how) {
   Deno.test(`The instructions that code translated ${name} executed last are listed, or counted`, () => {
