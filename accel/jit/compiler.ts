@@ -278,7 +278,7 @@ export class Compiler {
       store.raise(page, 2 * store.limit(page, this.limits.hot));
       return;
     }
-    const near = (distance: number) => this.source.near(page, distance);
+    const near = (index: number) => this.source.near(page, index - pages.get(page)!);
     const reach = new RegionPages(code, pages, near), { own, borrowed } = reach;
     const seen = (offset: number) => heat.seen[reach.placeAt(offset) >> 3] !== 0;
     const offsetAt = (place: number) => reach.offsetAt(place);
@@ -437,7 +437,7 @@ export class Compiler {
           host: hosts.get(index)!,
           borrowed: borrowed.has(index),
           ...span,
-        })).sort((a, b) => Number(b.index === 0) - Number(a.index === 0)),
+        })).sort((a, b) => rank(a) - rank(b)),
         instructions,
         offsets,
         inside,
@@ -471,6 +471,11 @@ function extent({ blocks }: Discovery) {
     }
   }
   return { spans, offsets, inside };
+}
+
+/** Order of a region's pages: the first of its own is that which offsets count from, if there is code in it. */
+function rank({ borrowed, index }: { borrowed: boolean; index: number }): number {
+  return borrowed ? 2 : index === 0 ? 0 : 1;
 }
 
 /** The places that have at least an eighth of the first one's heat. */

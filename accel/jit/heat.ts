@@ -37,7 +37,7 @@ export class Heat {
     this.pages.fill(0);
   }
 
-  /** Instructions interpreted at a place, as a run began there; -Infinity if it is to be left alone. */
+  /** Instructions interpreted at a place, as a run began there; below zero if it is to be left alone for now, or for good. */
   at(place: number): number {
     return this.places[place >> 3];
   }
@@ -55,6 +55,11 @@ export class Heat {
   /** Has a place never be hot again. */
   leave(place: number): void {
     this.places[place >> 3] = NEVER;
+  }
+
+  /** Has a place not count before so many instructions were interpreted there. */
+  delay(place: number, instructions: number): void {
+    this.places[place >> 3] = -instructions;
   }
 
   /** Forgets that a place was to be left alone. */
@@ -129,7 +134,7 @@ export class Heat {
       // Code that is not there any more, or that was decoded to be executed once.
       if (page === 0 || code(this.code, page, C[p + F_PLACE]) !== p) continue;
       places[p >> 3] += lengths[i] * each;
-      if (places[p >> 3] === NEVER) continue;
+      if (places[p >> 3] <= 0) continue;
       pages[page] += lengths[i] * each;
       found(page);
     }

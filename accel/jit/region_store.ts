@@ -57,6 +57,8 @@ export interface Region {
  */
 const BUDGET = 6_000_000;
 
+/** Where a region began that was not worth being entered, so many times as much is interpreted until it is hot. */
+const UNWORTHY = 16;
 /** Regions that are judged apart; a power of two. */
 export const COUNTED = 1 << 14;
 
@@ -179,12 +181,12 @@ export class RegionStore {
     this.remove(id);
   }
 
-  /** Gives up a region that is not worth being entered. None will begin where it did, and its page is compiled again only after more was interpreted. */
+  /** Gives up a region that is not worth being entered. Where it began is hot only after much more was interpreted, and so is its page. */
   giveUp(id: number, first: number): void {
     const { pages, places } = this.at(id);
     this.unworthy++;
     this.remove(id);
-    for (const place of places) this.heat.leave(place);
+    for (const place of places) this.heat.delay(place, UNWORTHY * first);
     for (const { page, borrowed } of pages) {
       if (!borrowed) this.raise(page, 2 * this.limit(page, first));
     }
