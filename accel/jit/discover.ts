@@ -194,8 +194,10 @@ class Finder {
 
   private insnAt(offset: number): Insn | undefined {
     if (!decodes(this.decoder, this.code, offset)) return undefined;
-    const insn = { ...this.decoder.result };
-    return translatable(insn, this.meaning) ? insn : undefined;
+    const insn = { ...this.decoder.result }, to = offset + insn.length + insn.immediate;
+    // In 64-bit code an offset is extended by its sign: what is farther away has none.
+    const far = insn.long && to !== (to | 0) && insn.form.operands.some(({ kind }) => kind === "J");
+    return !far && translatable(insn, this.meaning) ? insn : undefined;
   }
 
   private at(label: number): Placed | undefined {
