@@ -371,7 +371,9 @@ export class Compiler {
     });
     if (text.body.length > MOST_TEXT) {
       if (parts > 0) {
-        const fewer = calls > MOST_OF_CALL ? calls >> 1 : 0;
+        // As many as fit, taking all instructions for equally long.
+        const own = text.body.length * size / (size + parts), room = 0.9 * MOST_TEXT - own;
+        const fewer = Math.max(0, Math.floor(parts * room / (text.body.length - own)));
         this.translate(page, places, mates, { ...bounds, calls: fewer }, began);
         return;
       }
