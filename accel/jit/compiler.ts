@@ -370,11 +370,12 @@ export class Compiler {
       },
     });
     if (text.body.length > MOST_TEXT) {
-      if (parts > 0) {
-        // As many as fit, taking all instructions for equally long.
+      if (parts > 0 && calls > 0) {
+        // As many as fit, taking all instructions for equally long, and fewer than before in any case.
         const own = text.body.length * size / (size + parts), room = 0.9 * MOST_TEXT - own;
         const fewer = Math.max(0, Math.floor(parts * room / (text.body.length - own)));
-        this.translate(page, places, mates, { ...bounds, calls: fewer }, began);
+        const less = Math.min(fewer, calls >> 1);
+        this.translate(page, places, mates, { ...bounds, calls: less }, began);
         return;
       }
       // Regions that are there serve better than one that has not all of their code.

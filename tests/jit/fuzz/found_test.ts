@@ -5,7 +5,7 @@ import { Engines } from "./engines.ts";
 import { kernelImage } from "./kernel.ts";
 import * as L from "./layout.ts";
 import type { Setup } from "./layout.ts";
-import { runTrial } from "./run.ts";
+import { Fuzzer, runTrial } from "./run.ts";
 
 const SETUP: Setup = {
   bits: 64,
@@ -109,4 +109,11 @@ alike("the address of an x87 instruction in compatibility mode", { high: true },
   a.setLabel(EAX, high);
   a.put(0xff, 0xe0); // jmp rax
   a.bind(high);
+});
+
+Deno.test("the engines agree on a region that calls more than its text has room for", async () => {
+  const fuzzer = new Fuzzer();
+  // Shortening what is called did not end.
+  assertEquals(await fuzzer.run(435), undefined);
+  await fuzzer.dispose();
 });
