@@ -122,7 +122,8 @@ export class Compiler {
     const apart = heat.placesOf(page).filter((p) => C[p + OP] !== OP_REGION);
     // Within a block of a region is where slices happened to end, unless a jump was found to lead there since.
     const outside = apart.filter((p) => !among(p, "inside") || this.isTarget(page, p));
-    if (mates.some(({ joined }) => joined)) {
+    const joined = mates.some(({ joined }) => joined);
+    if (joined) {
       if (this.isMuch(page)) {
         if (this.extend(page, outside)) return;
       } else {
@@ -137,7 +138,7 @@ export class Compiler {
     const text = mates.reduce((n, { size }) => n + size, 0);
     const merge = outside.length > 0 && size < MOST_MERGED && text < MOST_TEXT * 0.8 &&
       store.limit(page, this.limits.hot) < 2 ** MOST_MERGES * this.limits.hot &&
-      !mates.some(({ joined }) => joined);
+      !joined;
     const hot = hottest(heat, merge ? outside : apart);
     if (merge) { for (const { places } of mates) hot.push(...places); }
     this.compile(page, hot, merge ? mates : undefined);
