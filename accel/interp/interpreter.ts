@@ -28,7 +28,6 @@ import { type Whereabouts, whereabouts } from "./whereabouts.ts";
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
 const {
-  CS_CHECK,
   CURRENT,
   FIRST_STEP,
   LINK_FROM,
@@ -577,7 +576,7 @@ export class Interpreter implements Cpu {
     const { R, code } = this;
     let place = -1;
     // Where CS has a limit, and where no memory lies, byte by byte: the next page may be none of its.
-    if (R[CS_CHECK] === 0) {
+    if (R[S.LONG] !== 0 || R[S.SEG_FLAT + S.CS] === 1) {
       const page = R[PAGE_IP], after = (page + 0x1000) | 0;
       const next = this.fetchPage(after, R[PAGE_IP_HI] + (after === 0 ? 1 : 0));
       const host = this.fetchPage(page, R[PAGE_IP_HI]);

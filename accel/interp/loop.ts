@@ -2,7 +2,7 @@
 import { LONG_FETCH } from "../x86/long_mmu.ts";
 import * as S from "../x86/state.ts";
 import {
-  CS_CHECK,
+  CODE_END,
   CURRENT,
   F_LINK,
   F_PLACE,
@@ -53,9 +53,10 @@ export function loopSource(hotBodies: string, long: boolean): string {
     : `R[${S.RIP}]=(R[${PAGE_IP}]+(C[p+${F_PLACE}]&65535))|0;`;
   // What the lookup asks the TLB, and what else must be the same for a page to be the same.
   const find = long
-    ? `const iph=R[${S.RIP + 1}],e=${LONG_FETCH}+R[${LONG_BASE}]+((ip>>>10)&65532);
-const t=LT[e]===(ip&-4096)&&LT[e+1]===iph?LT[e+2]:0;`
-    : `const t=XT[R[${TLB_BASE}]+(ip>>>12)];`;
+    ? `const at=ip,iph=R[${S.RIP + 1}],e=${LONG_FETCH}+R[${LONG_BASE}]+((at>>>10)&65532);
+const t=LT[e]===(at&-4096)&&LT[e+1]===iph?LT[e+2]:0;`
+    : `const at=(R[${S.SEG_BASE + S.CS}]+ip)|0,t=XT[R[${TLB_BASE}]+(at>>>12)];`;
+  const within = long ? "" : `if((ip>>>0)<(R[${CODE_END}]>>>0))`;
   const otherPage = long ? `page!==R[${PAGE_IP}]||iph!==R[${PAGE_IP_HI}]` : `page!==R[${PAGE_IP}]`;
   const notePage = long ? `R[${PAGE_IP_HI}]=iph;` : "";
   // hot: bench/boots.ts. The switch stays below V8's limit for optimised functions (61,440 bytes of bytecode).
@@ -74,13 +75,13 @@ B[(k=k+1|0)&${MASK}]=p-${RECORD};
 pEnd=pEnd+${LOOKUP_PLACE}-p|0;p=${LOOKUP_PLACE};
 case ${OP_LOOKUP}:{
 const ip=R[${S.RIP}];
-if(R[${CS_CHECK}]===0){
+${within}{
 ${find}
 if(t!==0){const g=PG[R[${MODE_BASE}]+(t>>>12)];
-if(g!==0){const key=(g<<12)|(ip&4095),at=${recentText("key")};let q=0;
-if(Q[at]===key)q=Q[at+1];else{q=M[key];if(q!==0){Q[at]=key;Q[at+1]=q;}}
+if(g!==0){const offset=at&4095,key=(g<<12)|offset,i=${recentText("key")};let q=0;
+if(Q[i]===key)q=Q[i+1];else{q=M[key];if(q!==0){Q[i]=key;Q[i+1]=q;}}
 if(q!==0){
-const page=ip&-4096,from=R[${LINK_FROM}];
+const page=(ip-offset)|0,from=R[${LINK_FROM}];
 if(${otherPage}){${notePage}B[(k=k+1|0)&${MASK}]=-1-(R[${PAGE_IP}]>>>12);R[${PAGE_IP}]=page;}
 else if(from!==0)C[from+${F_LINK}]=q;
 R[${LINK_FROM}]=0;

@@ -48,11 +48,11 @@ export const MOST_PROCESSORS = 16;
 export const WARM_UP_PLACE: number = FIRST_STEP + MOST_PROCESSORS * STEP_WORDS,
   FIRST_FREE: number = WARM_UP_PLACE + 2 * RECORD;
 
-/** Engine words of `R`: record executing, place where the budget ends, offset in CS of the current page's start, TLB table and code-page table in use, whether CS must be checked at each lookup, a word that is always zero, place of a jump waiting for its link, position in the branch ring. */
+/** Engine words of `R`: record executing, place where the budget ends, offset in CS of the current page's start, TLB table and code-page table in use, the offset in CS from which the slow lookup must see to CS's limit (unsigned: no page that the limit cuts is below it), a word that is always zero, place of a jump waiting for its link, position in the branch ring. */
 export const CURRENT: number = ENGINE, PLACE_END: number = ENGINE + 1, PAGE_IP: number = ENGINE + 2;
 export const TLB_BASE: number = ENGINE + 3,
   MODE_BASE: number = ENGINE + 4,
-  CS_CHECK: number = ENGINE + 5;
+  CODE_END: number = ENGINE + 5;
 export const ZERO: number = ENGINE + 6,
   LINK_FROM: number = ENGINE + 7,
   RING_AT: number = ENGINE + 8;

@@ -12,7 +12,7 @@ import * as Records from "./record.ts";
 
 // V8 reads what a module imports from memory at each use, and takes constants of its own for such.
 const S = Object.freeze({ ...Words });
-const { CODE_BASE, CODE_BITS, CODE_CS, CONTEXTS, CS_CHECK, LONG_BASE, MODE_BASE } = Records;
+const { CODE_BASE, CODE_BITS, CODE_CS, CODE_END, CONTEXTS, LONG_BASE, MODE_BASE } = Records;
 const { PAGE_IP, PAGE_IP_HI, RING_AT, RING_SIZE, TLB_BASE } = Records;
 const { LONG_USER } = LongTables;
 const { TLB_USER } = Tables;
@@ -88,7 +88,6 @@ export function whereabouts(cpu: X86, hostPages: number): Whereabouts {
     if (R[S.LONG] !== 0) {
       R[MODE_BASE] = MODE_LONG * pages;
       R[LONG_BASE] = user ? LONG_USER : 0;
-      R[CS_CHECK] = 0;
       enterContext(64);
       return MODE_LONG;
     }
@@ -100,7 +99,7 @@ export function whereabouts(cpu: X86, hostPages: number): Whereabouts {
     const mode = (big ? MODE_BIG : 0) | (flat ? MODE_FLAT : 0) | (isProtected ? MODE_PROTECTED : 0);
     R[MODE_BASE] = mode * pages;
     R[TLB_BASE] = user ? TLB_USER : 0;
-    R[CS_CHECK] = flatCode ? 0 : 1;
+    R[CODE_END] = flatCode ? -1 : endOfPages(R[S.SEG_BASE + S.CS], R[S.SEG_LIMIT + S.CS] >>> 0);
     enterContext(big ? 32 : 16);
     return mode;
   };
@@ -123,4 +122,10 @@ export function whereabouts(cpu: X86, hostPages: number): Whereabouts {
         return { cs, base, bits: bits as CodeContext["bits"], page, pageHigh };
       }),
   };
+}
+
+/** The end of the last page that lies within a segment as a whole: an offset in it, 0 if there is none. */
+function endOfPages(base: number, limit: number): number {
+  const end = limit + 1 - ((base + limit + 1) & 0xfff);
+  return end < 0 ? 0 : end > 0xffffffff ? -1 : end;
 }

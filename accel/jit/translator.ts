@@ -40,7 +40,7 @@ import { tellRegion } from "./trace.ts";
 const S = Object.freeze({ ...Words });
 const {
   BY_TRANSLATION,
-  CS_CHECK,
+  CODE_END,
   CURRENT,
   LONG_BASE,
   LOOKUP_PLACE,
@@ -502,24 +502,25 @@ export class Translator extends Interpreter {
     const { R, x86: { mmu: { tlb }, mmu64: { tlb: longTlb } }, code: { pages, places, recent } } =
       this;
     return (ip, high) => {
-      let host = 0;
+      let host = 0, at = ip;
       if (R[S.LONG] !== 0) {
         const e = LONG_FETCH + R[LONG_BASE] + ((ip >>> 10) & 0xfffc);
         if (longTlb[e] !== (ip & -4096) || longTlb[e + 1] !== high) return 0;
         host = longTlb[e + 2];
       } else {
-        if (R[CS_CHECK] !== 0) return 0;
-        host = tlb[R[TLB_BASE] + (ip >>> 12)];
+        if ((ip >>> 0) >= (R[CODE_END] >>> 0)) return 0;
+        at = (R[S.SEG_BASE + S.CS] + ip) | 0;
+        host = tlb[R[TLB_BASE] + (at >>> 12)];
         if (host === SLOW) return 0;
       }
       const page = pages[R[MODE_BASE] + (host >>> 12)];
       if (page === 0) return 0;
-      const key = (page << 12) | (ip & 0xfff), at = recentAt(key);
-      if (recent[at] === key) return recent[at + 1];
+      const key = (page << 12) | (at & 0xfff), i = recentAt(key);
+      if (recent[i] === key) return recent[i + 1];
       const place = places[key];
       if (place !== 0) {
-        recent[at] = key;
-        recent[at + 1] = place;
+        recent[i] = key;
+        recent[i + 1] = place;
       }
       return place;
     };

@@ -183,7 +183,8 @@ export class RunLoop {
   private woken = false;
   private settledSome = false;
   private inSlice = false;
-  private budget = 10_000;
+  /** Small at first: V8 has compiled nothing yet, and an instruction takes microseconds. */
+  private budget = MIN_SLICE;
   private ranFor = 0;
   private paceStart: { host: number; virtual: number } | undefined;
   private failing: ((what: string, report: MachineReport) => MachineError) | undefined;
