@@ -69,6 +69,7 @@ export { formatTranslation, type TraceItem } from "./core/debug/translation.ts";
 export type { Display, Picture, TextCursor } from "./core/display/display.ts";
 export type { Keyboard, KeyOptions, KeySink } from "./core/expect/keyboard.ts";
 export { PatternError } from "./core/expect/pattern.ts";
+export type { Arrival } from "./core/expect/execution.ts";
 export type { Access, AccessFilter, Probe, Recorder } from "./core/expect/probes.ts";
 export type { Screen, ScreenMatch } from "./core/expect/screen.ts";
 export type {

@@ -91,6 +91,14 @@ export class Interpreter implements Cpu {
   /** Set by the slow lookup: the next instruction must be stepped from a copy of its bytes. */
   private mustStep = false;
 
+  onStop: (linear: number) => void = () => {};
+  private stops: ReadonlySet<number> = new Set();
+  /** The pages, by number, that those are in. */
+  private stopPages: ReadonlySet<number> = new Set();
+  /** The instruction that was last asked whether to stop at it, or stood at when told where to, and the count there. */
+  private askedAt = NaN;
+  private askedCount = 0;
+
   /** @param peer another processor of the same board and model, with which it shares decoded code */
   constructor(bus: CpuBus, model: CpuModel, peer?: Interpreter) {
     this.x86 = new X86(bus, model);
@@ -251,6 +259,11 @@ export class Interpreter implements Cpu {
         continue;
       }
       if (R[S.ACTIVITY] !== 0) break;
+      if (this.stops.size !== 0 && this.stopsHere()) {
+        // As without the stop, no other interrupt comes before the first instruction of a handler.
+        if (!fresh) R[S.SHADOW] = 1;
+        break;
+      }
       fresh = true;
       if (hasDebugWork(x86)) {
         this.debugStep();
@@ -388,6 +401,37 @@ export class Interpreter implements Cpu {
     return false;
   }
 
+  stopAt(addresses: ReadonlySet<number>): void {
+    const pages = new Set([...addresses].map(pageOf));
+    const same = pages.size === this.stopPages.size &&
+      [...pages].every((page) => this.stopPages.has(page));
+    this.stops = addresses;
+    this.askedAt = this.location.linear;
+    this.askedCount = this.instructions;
+    if (same) return;
+    this.stopPages = pages;
+    this.x86.mmu.keepOut(pages);
+    this.x86.mmu64.keepOut(pages);
+  }
+
+  /** Between two instructions: whether to stop, which is then told. */
+  private stopsHere(): boolean {
+    const { location: { linear }, instructions } = this;
+    // Execution is here still, or one iteration later.
+    const known = linear === this.askedAt &&
+      (this.x86.repeating || instructions === this.askedCount);
+    this.askedAt = linear;
+    this.askedCount = instructions;
+    if (known || !this.stops.has(linear)) return false;
+    this.onStop(linear);
+    return true;
+  }
+
+  /** Whether instructions at a linear address are looked at one by one. */
+  private mayStop(linear: number): boolean {
+    return this.stopPages.size !== 0 && this.stopPages.has(pageOf(linear));
+  }
+
   /** One instruction with breakpoints and single-step traps around it. */
   private debugStep(): void {
     const { R, x86 } = this;
@@ -493,7 +537,7 @@ export class Interpreter implements Cpu {
     const offset = linear & 0xfff;
     // The records of a page do not look at the limit: where it lies within the page they are not used.
     const host = ip - offset + 0xfff > limit ? -1 : this.fetchPage(ip, 0);
-    if (host < 0) {
+    if (host < 0 || this.mayStop(linear >>> 0)) {
       this.mustStep = true;
       this.interruptLoop();
       return 0;
@@ -511,7 +555,7 @@ export class Interpreter implements Cpu {
     const ip = R[S.RIP], offset = ip & 0xfff;
     const linear = R[S.RIP + 1] * 0x100000000 + (ip >>> 0);
     const host = x86.mmu64.fetchPage(linear, R[S.CPL] === 3);
-    if (host < 0) {
+    if (host < 0 || this.mayStop(linear)) {
       this.mustStep = true;
       this.interruptLoop();
       return 0;
@@ -760,4 +804,9 @@ export class Interpreter implements Cpu {
     resumeState(x86);
     this.code.flush();
   }
+}
+
+/** Number of the page of a linear address. */
+function pageOf(linear: number): number {
+  return Math.floor(linear / 4096);
 }

@@ -63,6 +63,8 @@ export class LongMmu {
   private readonly opened: number[] = [];
   /** Numbers of pages that must stay on the slow path: data breakpoints. */
   private readonly slowPages = new Set<number>();
+  /** See {@linkcode LongMmu.keepOut}. */
+  private keptOut: ReadonlySet<number> = new Set();
   /** While true nothing enters the TLB, so that every access passes here: alignment checks. */
   private alignmentChecks = false;
   /** Called on accesses to watched pages, after the access: linear address, size, whether a write. */
@@ -139,6 +141,12 @@ export class LongMmu {
   watchPages(pages: Iterable<number>): void {
     this.slowPages.clear();
     for (const page of pages) this.slowPages.add(page);
+    this.flushAll();
+  }
+
+  /** Sets the pages, by number, that are not found for fetches, so that their code is looked up slowly. */
+  keepOut(pages: ReadonlySet<number>): void {
+    this.keptOut = pages;
     this.flushAll();
   }
 
@@ -295,9 +303,11 @@ export class LongMmu {
 
   private fill(low: number, high: number, physical: number): void {
     if (this.alignmentChecks) return;
-    if (this.slowPages.size !== 0) {
-      if (this.slowPages.has(Math.floor((high * 0x100000000 + (low >>> 0)) / 4096))) return;
-    }
+    const number = this.slowPages.size === 0 && this.keptOut.size === 0
+      ? 0
+      : Math.floor((high * 0x100000000 + (low >>> 0)) / 4096);
+    if (this.slowPages.size !== 0 && this.slowPages.has(number)) return;
+    const fetched = this.keptOut.size === 0 || !this.keptOut.has(number);
     const { memory, tlb, R } = this;
     const page = physical < 0x100000000 ? physical >>> 12 : Math.floor(physical / 4096);
     const read = memory.readEntry(page);
@@ -326,10 +336,10 @@ export class LongMmu {
     const overrides = writable || (R[S.CR0] & S.CR0_WP) === 0;
     tlb[LONG_READ + entry] = !closed && readable ? low : EMPTY;
     tlb[LONG_WRITE + entry] = !closed && overrides && write !== SLOW ? low : EMPTY;
-    tlb[LONG_FETCH + entry] = !smep && !this.noExecute && readable ? low : EMPTY;
+    tlb[LONG_FETCH + entry] = fetched && !smep && !this.noExecute && readable ? low : EMPTY;
     tlb[LONG_USER + LONG_READ + entry] = user ? low : EMPTY;
     tlb[LONG_USER + LONG_WRITE + entry] = userPage && writable && write !== SLOW ? low : EMPTY;
-    tlb[LONG_USER + LONG_FETCH + entry] = user && !this.noExecute ? low : EMPTY;
+    tlb[LONG_USER + LONG_FETCH + entry] = fetched && user && !this.noExecute ? low : EMPTY;
   }
 
   /** Translates for compatibility mode, whose TLB is that of legacy modes; undefined with the #PF noted. */

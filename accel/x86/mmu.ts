@@ -83,6 +83,8 @@ export class Mmu {
   private readonly addressHigh: number;
   /** Linear pages that must stay on the slow path: data breakpoints. */
   private readonly slowPages = new Set<number>();
+  /** See {@linkcode Mmu.keepOut}. */
+  private keptOut: ReadonlySet<number> = new Set();
   /** While true nothing enters the TLB, so that every access passes here: alignment checks. */
   private alignmentChecks = false;
   /** Called on accesses to {@linkcode Mmu.slowPages}, after the access: linear address, size, whether a write. */
@@ -226,6 +228,12 @@ export class Mmu {
   watchPages(pages: Iterable<number>): void {
     this.slowPages.clear();
     for (const page of pages) this.slowPages.add(page >>> 0);
+    this.flushAll();
+  }
+
+  /** Sets the linear pages, by number, that never enter the TLB, so that their code is looked up slowly. */
+  keepOut(pages: ReadonlySet<number>): void {
+    this.keptOut = pages;
     this.flushAll();
   }
 
@@ -425,6 +433,7 @@ export class Mmu {
     if (this.alignmentChecks) return;
     const page = linear >>> 12;
     if (this.slowPages.size !== 0 && this.slowPages.has(page)) return;
+    if (this.keptOut.size !== 0 && this.keptOut.has(page)) return;
     const { tlb, memory, R } = this, paged = (R[S.CR0] & S.CR0_PG) !== 0;
     const read = memory.readEntry(physicalPage);
     let write = memory.writeEntry(physicalPage);

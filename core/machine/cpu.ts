@@ -138,6 +138,16 @@ export interface Cpu extends Chip {
   readonly activity: CpuActivity;
   /** Whether it would execute an instruction if it were run now: it runs, or halts and has an interrupt that it takes. */
   readonly ready: boolean;
+  /**
+   * Sets the linear addresses before whose instructions execution stops: {@linkcode Cpu.onStop} is called, and the slice
+   * ends with nothing of the instruction done. It then goes on there. Where the processor is now does not count, nor do
+   * the further iterations of a repeated string instruction. Code in pages with such an address runs more slowly.
+   *
+   * @param addresses as in {@linkcode Cpu.location}
+   */
+  stopAt(addresses: ReadonlySet<number>): void;
+  /** Called with the address at which execution stops. */
+  onStop: (linear: number) => void;
   /** Called from within each PAUSE instruction: the processor is spinning. Set by whoever shares time out. */
   onPause: () => void;
   /** The processors that it stands for, if several, and the number of the one that executes or executed last. */

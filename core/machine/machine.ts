@@ -3,6 +3,7 @@ import { type CharBackend, joinBackend } from "../char/backend.ts";
 import { SerialLine } from "../char/serial_line.ts";
 import { ADDRESS_LIMIT, NOT_DIRECT } from "../bus/memory_map.ts";
 import { PAGE_SIZE } from "../bus/host_memory.ts";
+import { type Arrival, ExecutionStops } from "../expect/execution.ts";
 import { Keyboard } from "../expect/keyboard.ts";
 import { memoryProbe, portProbe, type Probe, type ProbeContext } from "../expect/probes.ts";
 import { Screen } from "../expect/screen.ts";
@@ -95,6 +96,7 @@ export class BoardMachine implements AsyncDisposable {
   private readonly lines: SerialLine[];
   private readonly closers: (() => Promise<void>)[] = [];
   private readonly probes: ProbeContext;
+  private readonly stops: ExecutionStops;
   private disposing: Promise<void> | undefined;
 
   /**
@@ -136,6 +138,7 @@ export class BoardMachine implements AsyncDisposable {
     this.screen = new Screen({ loop, display: board.display, within });
     this.keyboard = new Keyboard({ loop, sink: board.keyboard, within });
     this.probes = { loop, cpu, clock, within };
+    this.stops = new ExecutionStops(this.probes);
     this.exited = new Exited(() =>
       loop.wait<Exit>("the machine to end", { atEnd: (wait, exit) => wait.resolve(exit) })
     );
@@ -238,6 +241,19 @@ export class BoardMachine implements AsyncDisposable {
    */
   memory(address: number, length = 1): Probe {
     return memoryProbe(this.probes, this.board.memory, address, length);
+  }
+
+  /**
+   * Waits until a processor is about to execute the instruction at a linear address; nothing of it is done then. If
+   * one is there now, that does not count. Nothing costs anything but code in the address's page, as long as the wait
+   * lasts: there some half a million instructions a second are executed.
+   *
+   * @param address of the upper half as a bigint, 0xffffffff81000000n
+   * @param options.within virtual time after which the wait fails. Default: the machine's `limits.within`
+   * @throws {RangeError} when the address is not canonical
+   */
+  reach(address: number | bigint, { within }: { within?: Duration } = {}): Promise<Arrival> {
+    return this.stops.reach(address, within);
   }
 
   /**

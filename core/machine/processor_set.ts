@@ -19,6 +19,7 @@ const TURN = 10_000;
 export class ProcessorSet implements Cpu {
   readonly name = "cpu";
   onPause: () => void = () => {};
+  onStop: (linear: number) => void = () => {};
   /** Number of the processor that executes, or executed last. */
   private current = 0;
   /** Instructions left of its turn; 0 when the next instruction begins a new one. */
@@ -37,7 +38,10 @@ export class ProcessorSet implements Cpu {
   constructor(readonly processors: readonly Cpu[], private readonly turn: number = TURN) {
     if (processors.length === 0) throw new RangeError("a set of processors needs at least one");
     this.turnLeft = turn;
-    for (const cpu of processors) cpu.onPause = () => this.pause(cpu);
+    for (const cpu of processors) {
+      cpu.onPause = () => this.pause(cpu);
+      cpu.onStop = (linear) => this.onStop(linear);
+    }
     this.count();
   }
 
@@ -92,6 +96,10 @@ export class ProcessorSet implements Cpu {
   private count(): void {
     this.others = 0;
     for (const cpu of this.processors) if (cpu !== this.running) this.others += cpu.instructions;
+  }
+
+  stopAt(addresses: ReadonlySet<number>): void {
+    for (const cpu of this.processors) cpu.stopAt(addresses);
   }
 
   get instructions(): number {

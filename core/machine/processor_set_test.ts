@@ -53,6 +53,24 @@ Deno.test("ProcessorSet gives each processor turns of the same length, in order"
   assertEquals([counts(), set.currentProcessor, set.instructions], [[170, 100, 100], 0, 370]);
 });
 
+Deno.test("ProcessorSet stops where any processor does, and its turns stay as they are", () => {
+  const { set, counts } = bench(NOPS, Array.from({ length: 50 }, (): Step => ({ op: "nop" })));
+  const stops: [number, number, number][] = [];
+  set.onStop = (linear) => {
+    stops.push([set.currentProcessor, linear, set.instructions]);
+    set.endSlice();
+  };
+  set.stopAt(new Set([0x10003]));
+  set.run(1000);
+  assertEquals([stops, counts()], [[[1, 0x10003, 103]], [100, 3]]);
+  set.run(20);
+  set.run(1000);
+  assertEquals([stops.slice(1), counts()], [[[1, 0x10003, 153]], [100, 53]]);
+  set.stopAt(new Set());
+  set.run(100);
+  assertEquals([stops.length, counts()], [2, [153, 100]]);
+});
+
 Deno.test("ProcessorSet interleaves alike in slices of any length", () => {
   const programs: Step[][] = [
     // Wakes the third now and then, and the second too.

@@ -44,6 +44,10 @@ export class ScriptedCpu implements Cpu {
   /** Called for each accepted interrupt: acknowledges it at its source. */
   onInterrupt: () => void = () => {};
   onPause: () => void = () => {};
+  onStop: (linear: number) => void = () => {};
+  private stops: ReadonlySet<number> = new Set();
+  /** Instructions at which it stopped last, which it does once. */
+  private stoppedAt = -1;
   /** Longest slice asked for. */
   longestSlice = 0;
 
@@ -85,6 +89,12 @@ export class ScriptedCpu implements Cpu {
         this.onInterrupt();
       }
       if (state.activity !== "running") break;
+      const { linear } = this.location;
+      if (this.stops.has(linear) && this.stoppedAt !== state.instructions) {
+        this.stoppedAt = state.instructions;
+        this.onStop(linear);
+        break;
+      }
       const step = this.program[state.pc % this.program.length];
       let next = state.pc + 1;
       if (step.op === "out") this.ports.write(step.port, 1, step.value);
@@ -104,6 +114,10 @@ export class ScriptedCpu implements Cpu {
       this.left--;
     }
     this.busy = false;
+  }
+  stopAt(addresses: ReadonlySet<number>): void {
+    this.stops = addresses;
+    this.stoppedAt = this.state.instructions;
   }
   endSlice(): void {
     if (this.busy) this.left = 1;
