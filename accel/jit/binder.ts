@@ -473,17 +473,20 @@ export class JitBinder extends HelperBinder {
     this.lazy.delete(address);
   }
 
-  address(i: number, _bytes: number, write: boolean): Expr {
+  address(i: number, bytes: number, write: boolean): Expr {
     const { segment } = this.insn;
     if (segment === S.FS || segment === S.GS) {
-      // Present data with a limit of 4 GiB, as operating systems have it; the rest is the interpreter's.
+      // Present data that expands upwards; the rest, and what lies beyond the limit, is the interpreter's.
       const wanted = write ? [0x8e, 0x82] : [0x8c, 0x80];
+      const offset = this.let(this.offset(i)), limit = this.let(`R[${S.SEG_LIMIT + segment}]`);
+      // Most limits are 4 GiB. Of others the last offset is compared, if there is one, as an unsigned number.
+      const small = `(${limit}&${-(2 ** Math.ceil(Math.log2(bytes)))})===0`;
+      const beyond = `(${offset}^-2147483648)>((${limit}-${bytes - 1})^-2147483648)`;
       this.emit(
-        `if((R[${S.SEG_ATTR + segment}]&${wanted[0]})!==${wanted[1]}||R[${
-          S.SEG_LIMIT + segment
-        }]!==-1)${this.e.bail(LEFT_FAULT)}`,
+        `if((R[${S.SEG_ATTR + segment}]&${wanted[0]})!==${wanted[1]}||${limit}!==-1&&(` +
+          `${bytes === 1 ? "" : `${small}||`}${beyond}))${this.e.bail(LEFT_FAULT)}`,
       );
-      return this.let(`((${this.offset(i)})+R[${S.SEG_BASE + segment}])|0`);
+      return this.let(`(${offset}+R[${S.SEG_BASE + segment}])|0`);
     }
     const text = this.offset(i);
     return this.later((name) => this.e.assign(name, text), this.offsetSum());

@@ -94,6 +94,51 @@ async function compare(
   return { peek: (address) => memory.read(address, 4) >>> 0, lockstep };
 }
 
+Deno.test("Accesses by FS with a limit are translated, and fault beyond it", async () => {
+  const FS = 0x20, flat = [0xcf, 0x00], flags = 0x40, base = 3;
+  const descriptor = (access: number, [high, middle]: number[], limit: number): Code => [
+    ...[word(limit), word(0), middle, access, high, 0],
+  ];
+  const code = assemble(START, [
+    ...[0x0f, 0x01, 0x15, abs16("gdtr"), word(0)], // lgdt [gdtr]
+    ...[0x0f, 0x01, 0x1d, abs16("idtr"), word(0)], // lidt [idtr]
+    ...[0xb8, dword(FS), 0x8e, 0xe0], // mov eax, FS; mov fs, ax
+    label("again"),
+    ...[0x40, 0x89, 0xc1, 0x81, 0xe1, dword(0xfff)], // inc eax; mov ecx, eax; and ecx, FFFh
+    ...[0x8d, 0x0c, 0x8d, dword(6)], // lea ecx, [ecx * 4 + 6]
+    ...[0x64, 0x03, 0x19], // add ebx, fs:[ecx]
+    ...[0x64, 0x89, 0x01], // mov fs:[ecx], eax
+    ...[0x64, 0x8a, 0x11], // mov dl, fs:[ecx]
+    ...[0xeb, rel8("again")], // jmp
+    label("handler"),
+    ...[0x83, 0xc4, 4, 0x83, 0x04, 0x24, 3], // add esp, 4; add dword [esp], 3
+    ...[0x47, 0xcf], // inc edi; iret
+    label("gdtr"),
+    ...[word(5 * 8 - 1), abs16("gdt"), word(0)],
+    label("gdt"),
+    Array(16).fill(0),
+    descriptor(0x9b, flat, 0xffff),
+    descriptor(0x93, flat, 0xffff),
+    descriptor(0x93, [flags, base], 0x4000),
+    label("idtr"),
+    ...[word(14 * 8 - 1), abs16("table"), word(0)],
+    label("table"),
+    Array(14).fill([abs16("handler"), word(CODE_SEGMENT), word(0x8e00), word(0)]),
+  ]);
+  const found: unknown[] = [];
+  for (const accel of ["interp", "jit"] as const) {
+    const flat = { address: START, mode: "protected" } as const;
+    await using vm = await Machine.create({ memory: "2M", kernel: code, flat, accel });
+    await vm.run({ instructions: 3_000_000 });
+    found.push([vm.registers(), vm.stateHash()]);
+    assert(vm.registers().edi as number > 300, `${vm.registers().edi} faults`);
+    if (accel === "interp") continue;
+    const { executed } = vm.translation!;
+    assert(executed > 2_000_000, `${executed} instructions were translated`);
+  }
+  assertEquals(found[0], found[1]);
+});
+
 for (const eager of [true, false]) {
   const how = eager ? "at first sight" : "when hot";
   // What is hot shows after some hundred thousand instructions.
