@@ -97,7 +97,7 @@ export function recentInstructions(
       continue;
     }
     if (entry < 0) {
-      page = (-1 - entry) << 12;
+      page = ((-1 - entry) << 12) | pageStart(context);
       continue;
     }
     if ((entry & BY_TRANSLATION) !== 0) {
@@ -122,4 +122,9 @@ export function recentInstructions(
     end = 0;
   }
   return executed.reverse();
+}
+
+/** Where in their 4 KiB of offsets in CS pages start: the ring does not hold these bits. */
+function pageStart({ bits, base }: CodeContext): number {
+  return bits === 64 ? 0 : -base & 0xfff;
 }

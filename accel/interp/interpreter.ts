@@ -800,6 +800,7 @@ export class Interpreter implements Cpu {
     x86.repeating = state.repeating as boolean;
     this.target = state.instructions as number;
     this.left = 0;
+    this.askedAt = NaN;
     this.branches.fill(0);
     resumeState(x86);
     this.code.flush();

@@ -92,6 +92,26 @@ for (const [name, options] of how) {
   });
 }
 
+Deno.test("Reports list real-mode code of segments that begin within a page at its addresses", async () => {
+  const kernel = new Uint8Array(0x1100);
+  kernel.set([0xea, 0x05, 0x01, 0xf0, 0x07]); // jmp 07f0:0105, which is 8005h
+  kernel.set([0x40, 0xe9, 0x07, 0x10], 5); // inc ax; jmp 9010h
+  kernel.set([0x43, 0xe9, 0xf1, 0xef], 0x1010); // inc bx; jmp 8005h
+  await using vm = await Machine.create({ memory: "2M", kernel, flat: { address: 0x8000 } });
+  await vm.reach(0x8005);
+  await vm.run({ instructions: 12 });
+  const { recent } = await vm.report();
+  assertEquals(
+    recent.slice(-8).map(({ linear, ip, text }) => `${linear.toString(16)} ${ip} ${text}`),
+    [0, 1].flatMap(() => [
+      "8005 261 inc ax",
+      "8006 262 jmp 0x1110",
+      "9010 4368 inc bx",
+      "9011 4369 jmp 0x105",
+    ]),
+  );
+});
+
 Deno.test("A report tells how much of what was executed last it does not list", async () => {
   const kernel = assemble(0x8000, [label("loop"), 0x40, 0x43, 0xeb, rel8("loop")]);
   await using vm = await Machine.create({
