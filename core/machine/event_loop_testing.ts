@@ -1,4 +1,5 @@
 /** Measures how long a machine keeps the host's event loop from its turn. For tests; no part of the product imports this. */
+import { assert } from "@std/assert";
 import { setImmediate } from "node:timers";
 import process from "node:process";
 
@@ -7,6 +8,9 @@ function threadTime(): number {
   const { user, system } = process.threadCpuUsage();
   return (user + system) / 1000;
 }
+
+/** A timer of 10 ms must not be late by more. */
+const LATENESS_MS = 50;
 
 /** What was measured, in milliseconds. */
 export interface Stretches {
@@ -52,4 +56,17 @@ export async function measureEventLoop(work: () => Promise<unknown>): Promise<St
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
   return found;
+}
+
+/** Whether the event loop had its turns in time. */
+export function isResponsive({ longest, longestTick, turns }: Stretches): boolean {
+  return longest <= LATENESS_MS && longestTick <= 10 + LATENESS_MS && turns > 10;
+}
+
+/** Fails if the event loop was kept from its turn for too long. */
+export function assertResponsive({ longest, longestTick, turns }: Stretches): void {
+  assert(
+    isResponsive({ longest, longestTick, turns }),
+    `the event loop had no turn for ${longest} ms, a timer of 10 ms came after ${longestTick} ms (${turns} turns)`,
+  );
 }
