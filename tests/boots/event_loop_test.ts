@@ -1,8 +1,8 @@
 /**
  * The host's event loop keeps turning while a guest does nothing else than compute.
  *
- * In a file of its own: tests run in one process by files, and after the boots of another test V8 collects what
- * those left in the middle of this one, which takes up to 70 ms on a loaded host.
+ * In a file of its own, which has a heap of its own: behind the boots of another test V8 collected what those had
+ * left in the middle of this one, which took up to 70 ms on a loaded host.
  */
 import { Machine, type MachineOptions } from "../../mod.ts";
 import {
