@@ -479,9 +479,9 @@ export function recentText(key: string): string {
   return `((${key}^(${key}>>>7))&${RECENT - 1})<<1`;
 }
 
-/** Number of the host page of an offset, which may be beyond 32 bits. */
-function pageOf(hostOffset: number): number {
-  return Math.floor(hostOffset / 4096);
+/** Number of the page of an address or of an offset in host memory, which may be beyond 32 bits. */
+export function pageOf(address: number): number {
+  return Math.floor(address / 4096);
 }
 
 /** Index of a general register in the array of its width. */

@@ -22,6 +22,7 @@ import { HOT_FORMS } from "./hot_forms.ts";
 import { loopSource } from "./loop.ts";
 import { Operations } from "./operations.ts";
 import * as Records from "./record.ts";
+import { Stops } from "./stops.ts";
 import { warmUp } from "./warm_up.ts";
 import { type Whereabouts, whereabouts } from "./whereabouts.ts";
 
@@ -92,12 +93,7 @@ export class Interpreter implements Cpu {
   private mustStep = false;
 
   onStop: (linear: number) => void = () => {};
-  private stops: ReadonlySet<number> = new Set();
-  /** The pages, by number, that those are in. */
-  private stopPages: ReadonlySet<number> = new Set();
-  /** The instruction that was last asked whether to stop at it, or stood at when told where to, and the count there. */
-  private askedAt = NaN;
-  private askedCount = 0;
+  private readonly stops = new Stops();
 
   /** @param peer another processor of the same board and model, with which it shares decoded code */
   constructor(bus: CpuBus, model: CpuModel, peer?: Interpreter) {
@@ -259,7 +255,7 @@ export class Interpreter implements Cpu {
         continue;
       }
       if (R[S.ACTIVITY] !== 0) break;
-      if (this.stops.size !== 0 && this.stopsHere()) {
+      if (this.stops.exist && this.stopsHere()) {
         // As without the stop, no other interrupt comes before the first instruction of a handler.
         if (!fresh) R[S.SHADOW] = 1;
         break;
@@ -402,34 +398,19 @@ export class Interpreter implements Cpu {
   }
 
   stopAt(addresses: ReadonlySet<number>): void {
-    const pages = new Set([...addresses].map(pageOf));
-    const same = pages.size === this.stopPages.size &&
-      [...pages].every((page) => this.stopPages.has(page));
-    this.stops = addresses;
-    this.askedAt = this.location.linear;
-    this.askedCount = this.instructions;
-    if (same) return;
-    this.stopPages = pages;
-    this.x86.mmu.keepOut(pages);
-    this.x86.mmu64.keepOut(pages);
+    const { x86 } = this;
+    const pages = this.stops.set(addresses, this.location.linear, this.instructions);
+    if (pages === undefined) return;
+    x86.mmu.keepOut(pages);
+    x86.mmu64.keepOut(pages);
   }
 
   /** Between two instructions: whether to stop, which is then told. */
   private stopsHere(): boolean {
-    const { location: { linear }, instructions } = this;
-    // Execution is here still, or one iteration later.
-    const known = linear === this.askedAt &&
-      (this.x86.repeating || instructions === this.askedCount);
-    this.askedAt = linear;
-    this.askedCount = instructions;
-    if (known || !this.stops.has(linear)) return false;
+    const { location: { linear }, x86, stops } = this;
+    if (!stops.reached(linear, this.instructions, x86.repeating)) return false;
     this.onStop(linear);
     return true;
-  }
-
-  /** Whether instructions at a linear address are looked at one by one. */
-  private mayStop(linear: number): boolean {
-    return this.stopPages.size !== 0 && this.stopPages.has(pageOf(linear));
   }
 
   /** One instruction with breakpoints and single-step traps around it. */
@@ -537,7 +518,7 @@ export class Interpreter implements Cpu {
     const offset = linear & 0xfff;
     // The records of a page do not look at the limit: where it lies within the page they are not used.
     const host = ip - offset + 0xfff > limit ? -1 : this.fetchPage(ip, 0);
-    if (host < 0 || this.mayStop(linear >>> 0)) {
+    if (host < 0 || this.stops.near(linear >>> 0)) {
       this.mustStep = true;
       this.interruptLoop();
       return 0;
@@ -555,7 +536,7 @@ export class Interpreter implements Cpu {
     const ip = R[S.RIP], offset = ip & 0xfff;
     const linear = R[S.RIP + 1] * 0x100000000 + (ip >>> 0);
     const host = x86.mmu64.fetchPage(linear, R[S.CPL] === 3);
-    if (host < 0 || this.mayStop(linear)) {
+    if (host < 0 || this.stops.near(linear)) {
       this.mustStep = true;
       this.interruptLoop();
       return 0;
@@ -800,14 +781,9 @@ export class Interpreter implements Cpu {
     x86.repeating = state.repeating as boolean;
     this.target = state.instructions as number;
     this.left = 0;
-    this.askedAt = NaN;
+    this.stops.forget();
     this.branches.fill(0);
     resumeState(x86);
     this.code.flush();
   }
-}
-
-/** Number of the page of a linear address. */
-function pageOf(linear: number): number {
-  return Math.floor(linear / 4096);
 }
