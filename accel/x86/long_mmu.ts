@@ -303,11 +303,8 @@ export class LongMmu {
 
   private fill(low: number, high: number, physical: number): void {
     if (this.alignmentChecks) return;
-    const number = this.slowPages.size === 0 && this.keptOut.size === 0
-      ? 0
-      : Math.floor((high * 0x100000000 + (low >>> 0)) / 4096);
-    if (this.slowPages.size !== 0 && this.slowPages.has(number)) return;
-    const fetched = this.keptOut.size === 0 || !this.keptOut.has(number);
+    if (isAmong(this.slowPages, low, high)) return;
+    const fetched = !isAmong(this.keptOut, low, high);
     const { memory, tlb, R } = this;
     const page = physical < 0x100000000 ? physical >>> 12 : Math.floor(physical / 4096);
     const read = memory.readEntry(page);
@@ -592,4 +589,9 @@ function indexOf(level: number, low: number, high: number): number {
 /** Word offset of a page's entry within a table. */
 export function slotOf(low: number): number {
   return (low >>> 10) & 0xfffc;
+}
+
+/** Whether the page of an address, given by its halves, is among pages by number. */
+function isAmong(pages: ReadonlySet<number>, low: number, high: number): boolean {
+  return pages.size !== 0 && pages.has(Math.floor((high * 0x100000000 + (low >>> 0)) / 4096));
 }

@@ -1,8 +1,6 @@
 /** Execution as a script waits for it: that a processor comes to an instruction. */
-import type { VirtualClock } from "../machine/clock.ts";
-import type { Cpu } from "../machine/cpu.ts";
 import { type Duration, nanoseconds } from "../machine/duration.ts";
-import type { RunLoop } from "../machine/run_loop.ts";
+import type { ProbeContext } from "./probes.ts";
 
 /** Where a processor is about to go on. */
 export interface Arrival {
@@ -26,9 +24,9 @@ const HALF = 2 ** 47;
  *
  * @throws {RangeError} for what is no canonical address
  */
-export function linearAddress(address: number | bigint): number {
+function linearAddress(address: number | bigint): number {
   const linear = typeof address === "bigint"
-    ? Number(address >= 1n << 63n ? BigInt.asIntN(64, address) : address)
+    ? Number(address === BigInt.asUintN(64, address) ? BigInt.asIntN(64, address) : address)
     : address;
   if (!Number.isInteger(linear) || linear < -HALF || linear >= HALF) {
     const told = typeof address === "bigint" ? `0x${address.toString(16)}` : `${address}`;
@@ -44,24 +42,16 @@ export function linearAddress(address: number | bigint): number {
 export class ExecutionStops {
   private readonly waits = new Map<number, Set<(arrival: Arrival) => void>>();
 
-  /** @param within default of waits' `within` in virtual nanoseconds */
-  constructor(
-    private readonly parts: {
-      loop: RunLoop;
-      cpu: Cpu;
-      clock: VirtualClock;
-      within: number | undefined;
-    },
-  ) {
-    parts.cpu.onStop = (linear) => this.arrived(linear);
+  constructor(private readonly context: ProbeContext) {
+    context.cpu.onStop = (linear) => this.arrived(linear);
   }
 
   /** Waits until a processor is about to execute the instruction at a linear address. */
   reach(address: number | bigint, within?: Duration): Promise<Arrival> {
-    const linear = linearAddress(address), { loop } = this.parts;
+    const linear = linearAddress(address), { loop } = this.context;
     const told = BigInt.asUintN(64, BigInt(linear)).toString(16);
     return loop.wait<Arrival>(`execution to reach 0x${told}`, {
-      within: within === undefined ? this.parts.within : nanoseconds(within),
+      within: within === undefined ? this.context.within : nanoseconds(within),
       arm: (wait) => {
         const resolve = (arrival: Arrival) => wait.resolve(arrival);
         const list = this.waits.get(linear);
@@ -79,11 +69,11 @@ export class ExecutionStops {
   }
 
   private tell(): void {
-    this.parts.cpu.stopAt(new Set(this.waits.keys()));
+    this.context.cpu.stopAt(new Set(this.waits.keys()));
   }
 
   private arrived(linear: number): void {
-    const { cpu, clock } = this.parts, { cs, ip } = cpu.location;
+    const { cpu, clock } = this.context, { cs, ip } = cpu.location;
     const arrival: Arrival = {
       linear,
       cs,

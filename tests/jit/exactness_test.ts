@@ -133,8 +133,9 @@ Deno.test("Accesses by FS with a limit are translated, and fault beyond it", asy
     found.push([vm.registers(), vm.stateHash()]);
     assert(vm.registers().edi as number > 300, `${vm.registers().edi} faults`);
     if (accel === "interp") continue;
-    const { executed } = vm.translation!;
+    const { executed, exits } = vm.translation!;
     assert(executed > 2_000_000, `${executed} instructions were translated`);
+    assert(exits.fault < 10_000, `${exits.fault} accesses were left to the interpreter`);
   }
   assertEquals(found[0], found[1]);
 });

@@ -205,7 +205,7 @@ Deno.test("An address that execution never reaches, or that is none, says so", a
     WaitTimeoutError,
     "timed out waiting for execution to reach 0x100000 within 1 ms of virtual time",
   );
-  for (const address of [-(2 ** 48), 2 ** 47, 0.5, NaN, 0x800000000000n]) {
+  for (const address of [-(2 ** 48), 2 ** 47, 0.5, NaN, 0x800000000000n, 0x10000000000008000n]) {
     assertThrows(() => vm.reach(address), RangeError, "is no linear address");
   }
 });
