@@ -245,22 +245,16 @@ export class Interpreter implements Cpu {
     const { R, x86 } = this;
     this.target += limit - this.left;
     this.left = limit;
-    // One instruction at least comes between two interrupts, so that time always moves.
-    let fresh = true;
     while (this.left > 0) {
       if (this.initPending) this.takeInit();
       if (R[S.ACTIVITY] > 1) break;
-      if (fresh && R[S.SHADOW] === 0 && this.deliverPending()) {
-        fresh = false;
+      if (R[S.SHADOW] === 0 && this.deliverPending()) {
+        // One instruction comes between two interrupts, so that time always moves, and no more where one is pending.
+        R[S.SHADOW] = 1;
         continue;
       }
       if (R[S.ACTIVITY] !== 0) break;
-      if (this.stops.exist && this.stopsHere()) {
-        // As without the stop, no other interrupt comes before the first instruction of a handler.
-        if (!fresh) R[S.SHADOW] = 1;
-        break;
-      }
-      fresh = true;
+      if (this.stops.exist && this.stopsHere()) break;
       if (hasDebugWork(x86)) {
         this.debugStep();
         continue;
@@ -269,7 +263,7 @@ export class Interpreter implements Cpu {
       const shadow = R[S.SHADOW] !== 0;
       R[S.SHADOW] = 0;
       if (shadow) {
-        // The shadow of STI, POP SS and MOV SS covers one instruction, however it is executed.
+        // The shadow of STI, POP SS, MOV SS and of a delivery covers one instruction, however it is executed.
         this.execute(1, this.left === 1);
         if (this.mustStep) this.execute(1);
       } else {

@@ -128,6 +128,37 @@ Deno.test("Interpreter lets one instruction follow STI where instructions are st
   assertEquals([R[S.RAX] & 0xffff, cpu.activity, cpu.instructions], [1, "halted", 3]);
 });
 
+Deno.test("Interpreter takes interrupts that never end one instruction apart, in whatever slices, and with stops", () => {
+  const HANDLER = 0x3000, COUNT = 50;
+  const run = (slice: number, stops: boolean) => {
+    const { cpu, put, R } = testMachine();
+    put(0x1000, 0xeb, 0xfe); // jmp to itself
+    put(HANDLER, 0x40, 0xeb, 0xfd); // inc eax; jmp
+    put(0x5008, 0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0); // flat code
+    put(0x6000 + 0x20 * 8, 0, HANDLER >> 8, 8, 0, 0, 0x8f, 0, 0); // a trap gate, which leaves IF set
+    R[S.GDTR_BASE] = 0x5000;
+    R[S.GDTR_LIMIT] = 0xffff;
+    R[S.IDTR_BASE] = 0x6000;
+    R[S.IDTR_LIMIT] = 0xffff;
+    R[S.EFLAGS] |= S.IF;
+    let stopped = 0;
+    cpu.onStop = () => {
+      stopped++;
+      cpu.endSlice();
+    };
+    if (stops) cpu.stopAt(new Set([HANDLER]));
+    // Never released.
+    cpu.setIntr(true);
+    while (cpu.instructions < COUNT) cpu.run(Math.min(slice, COUNT - cpu.instructions));
+    assertEquals([R[S.RAX], stopped], [COUNT, stops ? COUNT : 0]);
+    return cpu.snapshot();
+  };
+  const state = run(COUNT, false);
+  for (const slice of [1, 3, COUNT]) {
+    assertEquals([run(slice, false), run(slice, true)], [state, state], `slices of ${slice}`);
+  }
+});
+
 Deno.test("Interpreter tells the instructions executed last, a faulting one included", () => {
   const { cpu, put, R } = testMachine({ bits: 16 });
   R[S.IDTR_LIMIT] = 0;

@@ -30,7 +30,7 @@ export const EFLAGS = 36;
 export const CPL = 37;
 /** 0 running, 1 halted, 2 shutdown, 3 waiting for a start-up message. */
 export const ACTIVITY = 38;
-/** Nonzero while an interrupt is held off for one instruction: 1 after STI, 2 after MOV SS or POP SS (which hold off debug traps as well). */
+/** Nonzero while an interrupt is held off for one instruction: 1 after STI and where an interrupt was delivered, 2 after MOV SS or POP SS (which hold off debug traps as well). */
 export const SHADOW = 39;
 
 /** Segment registers in encoding order, then LDTR and TR. */
